@@ -1,0 +1,14 @@
+import {setTimeout as delay} from 'node:timers/promises'
+
+/** Time as a dependency, so that no test waits for a real second. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Rejects with the signal's reason when aborted. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (milliseconds, signal) => delay(milliseconds, undefined, signal ? {signal} : {}),
+}
