@@ -1,0 +1,50 @@
+import {Flags} from '@oclif/core'
+
+/** Where snapshots are kept. */
+export const storeFlags = {
+  store: Flags.string({
+    helpGroup: 'STORE',
+    helpValue: 'URL',
+    summary: 'file:///path or s3://bucket/prefix (DUMONT_STORE)',
+  }),
+  endpoint: Flags.string({
+    helpGroup: 'STORE',
+    helpValue: 'URL',
+    summary: 'address of an S3-compatible service (DUMONT_ENDPOINT)',
+  }),
+  profile: Flags.string({
+    helpGroup: 'STORE',
+    summary: 'named profile of the config file (DUMONT_PROFILE)',
+  }),
+}
+
+/** How a box is reached. */
+export const sshFlags = {
+  'accept-new-host-key': Flags.boolean({
+    helpGroup: 'SSH',
+    summary: 'trust and remember the key of a host never seen before',
+  }),
+  identity: Flags.string({
+    helpGroup: 'SSH',
+    helpValue: 'FILE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'private key to try first',
+  }),
+}
+
+/** How much of the box a transfer may use. */
+export const transferFlags = {
+  parts: Flags.integer({
+    helpGroup: 'TRANSFER',
+    max: 256,
+    min: 1,
+    summary: 'parallel streams to the store [default: 32]',
+  }),
+  memory: Flags.string({
+    helpGroup: 'TRANSFER',
+    helpValue: 'SIZE',
+    summary:
+      'ceiling for all worker processes, e.g. 1GiB [default: a quarter of the box, at most 1GiB]',
+  }),
+}
