@@ -1,5 +1,10 @@
+import type {Duplex} from 'node:stream'
+
 /** What a store is told to insist on for one PUT: exactly these bytes, once. */
-export type Pin = {readonly kind: 'crc32' | 'md5'; /** base64, big-endian for crc32 */ readonly value: string}
+export type Pin = {
+  readonly kind: 'crc32' | 'md5'
+  /** base64, big-endian for crc32 */ readonly value: string
+}
 
 /** How the store was found to honour pins; recorded in dumont.json at first use. */
 export type PinKind = Pin['kind']
@@ -10,8 +15,8 @@ export interface ObjectInfo {
   readonly length: number
   /** Milliseconds since the epoch by the store's clock. */
   readonly modified: number
-  /** Checksum the store itself vouches for; absent when it only knows the size (listing). */
-  readonly pin?: Pin
+  /** Checksums the store itself vouches for; absent when it only knows the size (listing). Compare with `isExactly`. */
+  readonly pins?: readonly Pin[]
 }
 
 /** One HTTP request the box may make without holding any credential. Headers must be sent byte for byte. */
@@ -36,7 +41,12 @@ export interface Store {
   /** How requests of the box reach it: straight, or through a tunnel to the operator's machine. */
   readonly reach: 'direct' | 'tunnel'
   /** 'exists' when the key was there already (412/409); the caller settles by looking. */
-  put(key: string, body: Uint8Array, options?: PutOptions, signal?: AbortSignal): Promise<'created' | 'exists'>
+  put(
+    key: string,
+    body: Uint8Array,
+    options?: PutOptions,
+    signal?: AbortSignal,
+  ): Promise<'created' | 'exists'>
   /** Rejects with `code: 'INTEGRITY'` when absent. `range` is [first, last] inclusive bytes. */
   get(key: string, options?: GetOptions, signal?: AbortSignal): Promise<Uint8Array>
   /** Undefined when absent. Includes the pin where the store knows one. */
@@ -45,11 +55,27 @@ export interface Store {
   list(prefix: string, signal?: AbortSignal): AsyncIterable<ObjectInfo>
   /** Absent keys are no error. */
   remove(keys: readonly string[], signal?: AbortSignal): Promise<void>
-  /** A PUT of exactly `length` bytes with this checksum, write-once, or a GET of one object; ≤ 15 minutes. */
+  /** Serves signed requests of a `tunnel` store; absent when boxes reach the store straight. See `openReach`. */
+  readonly gateway?: Gateway
+  /**
+   * A PUT of exactly `length` bytes with this checksum, write-once, or a GET of one object; ≤ 15 minutes.
+   * A tunnel store answers with a URL for this machine (its gateway then listens on the loopback); boxes use `openReach`.
+   */
   sign(request: SignRequest): Promise<SignedRequest>
   /** The store's own clock (its `Date`), milliseconds since the epoch. */
   now(signal?: AbortSignal): Promise<number>
   /** Releases sockets and gateways. */
+  close(): Promise<void>
+}
+
+/** The HTTP door of a tunnel store. Nothing listens unless `listen` is called. */
+export interface Gateway {
+  /** Serves one connection that arrived by whatever way: an SSH channel, a socket. */
+  handle(connection: Duplex): void
+  /** Port on this machine's 127.0.0.1; further calls answer the same. */
+  listen(): Promise<number>
+  /** A signed request for whoever reaches this gateway at `http://127.0.0.1:<port>`. */
+  sign(request: SignRequest, port: number): SignedRequest
   close(): Promise<void>
 }
 
@@ -60,5 +86,15 @@ export interface GetOptions {
 }
 
 export type SignRequest =
-  | {readonly method: 'GET'; readonly key: string}
-  | {readonly method: 'PUT'; readonly key: string; readonly length: number; readonly pin: Pin}
+  | {
+      readonly method: 'GET'
+      readonly key: string
+      /** Default and most: 900. */ readonly seconds?: number
+    }
+  | {
+      readonly method: 'PUT'
+      readonly key: string
+      readonly length: number
+      readonly pin: Pin
+      readonly seconds?: number
+    }
