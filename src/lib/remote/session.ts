@@ -7,7 +7,11 @@ export interface ExecResult {
   readonly stderr: string
 }
 
-/** A running remote program whose stdin and stdout are ours to talk through. */
+/**
+ * A running remote program whose stdin and stdout are ours to talk through. The caller reads both stdout and stderr
+ * (or resumes them): the end is reported only after both have been delivered. A write to stdin after the transport is
+ * lost may never call back; race it with `exited`.
+ */
 export interface RemoteProcess {
   /** Write side is the program's stdin; ending it tells the worker to stop. */
   readonly stdin: NodeJS.WritableStream
@@ -36,6 +40,7 @@ export interface Session {
   readonly isLocal: boolean
   /** Runs to the end with bounded output (1 MiB each); argv is quoted by the session, never by callers. */
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>
+  /** Starts a program; the signal ends the starting, afterwards `kill` ends the program. A missing program exits with 127. */
   start(argv: readonly string[], signal?: AbortSignal): Promise<RemoteProcess>
   /** Makes connections to a fresh loopback port of the box arrive at `onConnection`. */
   forward(onConnection: (socket: Duplex) => void, signal?: AbortSignal): Promise<Forward>
