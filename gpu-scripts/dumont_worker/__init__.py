@@ -1,0 +1,1 @@
+"""The half of dumont that runs on the box: reads a workspace into a store and writes it back."""
