@@ -26,14 +26,11 @@ export function say(text) {
  * 127 or 124.
  *
  * @param {string[]} argv
- * @param {{cwd?: string, env?: Record<string, string>, minutes?: number, capture?: boolean, quiet?: boolean}} options
+ * @param {{cwd?: string, env?: Record<string, string>, minutes?: number, capture?: boolean, stderr?: 'ignore' | 'inherit'}} options
  * @returns {Promise<{code: number, stdout: string}>}
  */
-export function run(
-  argv,
-  {cwd = ROOT, env = {}, minutes = 10, capture = false, quiet = false} = {},
-) {
-  if (!capture && !quiet) process.stderr.write(`$ ${argv.join(' ')}\n`)
+export function run(argv, {cwd = ROOT, env = {}, minutes = 10, capture = false, stderr} = {}) {
+  if (!capture) process.stderr.write(`$ ${argv.join(' ')}\n`)
   return new Promise((resolve) => {
     const [program, ...args] = argv
     // A group of its own, so that a time-out or ctrl-C also ends what the program started.
@@ -41,7 +38,7 @@ export function run(
       cwd,
       detached: true,
       env: {...process.env, ...env},
-      stdio: ['ignore', capture ? 'pipe' : 'inherit', capture ? 'ignore' : 'inherit'],
+      stdio: ['ignore', capture ? 'pipe' : 'inherit', stderr ?? (capture ? 'ignore' : 'inherit')],
     })
     let stdout = ''
     let late = false
