@@ -64,9 +64,9 @@ export abstract class BaseCommand extends Command {
     for (const name of SIGNALS) process.on(name, this.interrupt)
   }
 
-  protected override async finally(error: Error | undefined): Promise<void> {
+  protected override async finally(failure: Error | undefined): Promise<void> {
     for (const name of SIGNALS) process.off(name, this.interrupt)
-    await super.finally(error)
+    await super.finally(failure)
   }
 
   /** oclif exits 1 for every failure under --json; the code is the same with and without it here. */

@@ -1,0 +1,53 @@
+import type {Clock} from '../lib/clock.js'
+import type {ProgressEvent} from '../lib/progress/events.js'
+import {advance, type TransferState} from '../lib/progress/transfer-state.js'
+import {totals} from './part-window.js'
+import {STEP_TITLES, type View} from './view.js'
+
+const QUIET_MS = 30_000
+const SHARE = 0.1
+
+interface Told {
+  readonly at: number
+  readonly share: number
+}
+
+/** A few lines for cron and logs: each step once, and a line every 10 % that is no sooner than 30 s. */
+export function lineView(write: (line: string) => void, clock: Clock): View {
+  const states = new Map<string, TransferState>()
+  const told = new Map<string, Told>()
+
+  function transfer(event: ProgressEvent & {kind: 'transfer'}): void {
+    const host = event.host ?? ''
+    const now = clock.now()
+    const state = advance(states.get(host), event.progress, now)
+    states.set(host, state)
+    const {raw, rawTotal} = event.progress
+    const share = rawTotal > 0 ? raw / rawTotal : 0
+    const last = told.get(host)
+    if (last === undefined) {
+      told.set(host, {at: now, share})
+      return
+    }
+    const grown = rawTotal === 0 || share - last.share >= SHARE
+    if (!grown || now - last.at < QUIET_MS) return
+    told.set(host, {at: now, share})
+    write(`${prefix(event)}${Math.floor(share * 100)} % ${totals(state)}`)
+  }
+
+  return {
+    fail: async () => {},
+    report: (event) => {
+      if (event.kind === 'transfer') transfer(event)
+      else if (event.kind === 'step' && event.state === 'done')
+        write(
+          `${prefix(event)}${STEP_TITLES[event.step]}${event.detail === undefined ? '' : `: ${event.detail}`}`,
+        )
+    },
+    succeed: async () => {},
+  }
+}
+
+function prefix(event: {readonly host?: string}): string {
+  return event.host === undefined ? '' : `${event.host}: `
+}

@@ -1,0 +1,131 @@
+import {Listr, ListrLogger, ProcessOutput, type ListrTaskWrapper} from 'listr2'
+import type {Clock} from '../lib/clock.js'
+import type {ProgressEvent, Step} from '../lib/progress/events.js'
+import {advance, type TransferState} from '../lib/progress/transfer-state.js'
+import {partWindow} from './part-window.js'
+import {STEP_TITLES, type View} from './view.js'
+
+// oxlint-disable-next-line typescript/no-explicit-any -- listr2 names its renderers only as type parameters
+type Task = ListrTaskWrapper<any, any, any>
+
+const REDRAW_MS = 100
+
+/** One line of the list: a step of the work, or one of several boxes. */
+class Row {
+  readonly title: string
+  state: TransferState | undefined
+  task: Task | undefined
+  private settle: ((failed: boolean) => void) | undefined
+  private outcome: boolean | undefined
+
+  constructor(title: string) {
+    this.title = title
+  }
+
+  /** Resolves when the step is done; rejects when the work failed in it. */
+  run(task: Task): Promise<void> {
+    this.task = task
+    return new Promise((resolve, reject) => {
+      this.settle = (failed) => {
+        if (failed) reject(new Error(this.title))
+        else resolve()
+      }
+      if (this.outcome !== undefined) this.settle(this.outcome)
+    })
+  }
+
+  end(failed: boolean): void {
+    this.outcome ??= failed
+    this.settle?.(failed)
+  }
+
+  get isRunning(): boolean {
+    return this.task !== undefined && this.outcome === undefined
+  }
+}
+
+interface TerminalOptions {
+  readonly clock: Clock
+  /** More than one box: a row for each, at the same time; else a row for each step. */
+  readonly hosts: readonly string[]
+  readonly steps: readonly Step[]
+  readonly stream: NodeJS.WriteStream
+}
+
+/** Steps and the windowed block of parts, redrawn in place on a terminal. */
+export function terminalView({clock, hosts, steps, stream}: TerminalOptions): View {
+  const byHost = hosts.length > 1
+  const names: readonly string[] = byHost ? hosts : steps
+  const rows = new Map(
+    names.map((name) => [name, new Row(byHost ? name : STEP_TITLES[name as Step])]),
+  )
+  const output = new ProcessOutput(stream, stream)
+  const listr = new Listr(
+    [...rows.values()].map((row) => ({
+      task: (_context: unknown, task: Task) => row.run(task),
+      title: row.title,
+    })),
+    {
+      concurrent: byHost,
+      exitOnError: !byHost,
+      forceTTY: true,
+      registerSignalListeners: false,
+      renderer: 'default',
+      rendererOptions: {
+        collapseErrors: true,
+        collapseSkips: true,
+        logger: new ListrLogger({processOutput: output}),
+        showErrorMessage: false,
+      },
+    },
+  )
+  // The list only shows what the service does; the service's own error is the one that is reported.
+  const finished = listr.run().catch(() => undefined)
+  const redraw = setInterval(() => draw(rows, stream, byHost ? hosts.length : 1), REDRAW_MS)
+
+  const close = async (failed: boolean): Promise<void> => {
+    clearInterval(redraw)
+    for (const row of rows.values()) row.end(failed && (row.isRunning || byHost))
+    await finished
+  }
+  return {
+    fail: () => close(true),
+    report: (event) => apply(event, rows, byHost, clock),
+    succeed: () => close(false),
+  }
+}
+
+function apply(
+  event: ProgressEvent,
+  rows: ReadonlyMap<string, Row>,
+  byHost: boolean,
+  clock: Clock,
+): void {
+  if (event.kind === 'step') {
+    const row = rows.get(byHost ? (event.host ?? '') : event.step)
+    if (row === undefined) return
+    if (byHost) retitle(row, `${row.title} · ${STEP_TITLES[event.step]}`)
+    else if (event.state === 'done') {
+      retitle(row, event.detail === undefined ? row.title : `${row.title} · ${event.detail}`)
+      row.end(false)
+    }
+  }
+  if (event.kind === 'transfer') {
+    const row = byHost
+      ? rows.get(event.host ?? '')
+      : [...rows.values()].find((one) => one.isRunning)
+    if (row !== undefined) row.state = advance(row.state, event.progress, clock.now())
+  }
+}
+
+function retitle(row: Row, title: string): void {
+  if (row.task !== undefined) row.task.title = title
+}
+
+function draw(rows: ReadonlyMap<string, Row>, stream: NodeJS.WriteStream, blocks: number): void {
+  for (const row of rows.values()) {
+    if (row.task === undefined || row.state === undefined || !row.isRunning) continue
+    const height = Math.floor((stream.rows || 24) / blocks)
+    row.task.output = partWindow(row.state, height, stream.columns || 80).join('\n')
+  }
+}
