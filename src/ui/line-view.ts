@@ -5,11 +5,11 @@ import {totals} from './part-window.js'
 import {STEP_TITLES, type View} from './view.js'
 
 const QUIET_MS = 30_000
-const SHARE = 0.1
+const STEPS = 10
 
 interface Told {
   readonly at: number
-  readonly share: number
+  readonly tenth: number
 }
 
 /** A few lines for cron and logs: each step once, and a line every 10 % that is no sooner than 30 s. */
@@ -24,14 +24,15 @@ export function lineView(write: (line: string) => void, clock: Clock): View {
     states.set(host, state)
     const {raw, rawTotal} = event.progress
     const share = rawTotal > 0 ? raw / rawTotal : 0
+    const tenth = Math.floor(share * STEPS)
     const last = told.get(host)
     if (last === undefined) {
-      told.set(host, {at: now, share})
+      told.set(host, {at: now, tenth})
       return
     }
-    const grown = rawTotal === 0 || share - last.share >= SHARE
+    const grown = rawTotal === 0 || tenth > last.tenth
     if (!grown || now - last.at < QUIET_MS) return
-    told.set(host, {at: now, share})
+    told.set(host, {at: now, tenth})
     write(`${prefix(event)}${Math.floor(share * 100)} % ${totals(state)}`)
   }
 
