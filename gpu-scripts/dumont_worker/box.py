@@ -1,0 +1,170 @@
+"""What this box is: the facts of `hello`, and the worker's private directory."""
+
+import contextlib
+import hashlib
+import math
+import os
+import platform
+import pwd
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_CONTAINER_NAMES = (b"CONTAINER_ID", b"RUNPOD_POD_ID", b"VAST_CONTAINERLABEL")
+_GPU_FIELDS = "name,driver_version,memory.total,compute_cap"
+
+
+class PrivateDir:
+    """The worker's own directory on the box: identity, journals, record of restores."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def make(self, name: str) -> bytes:
+        """A subdirectory, made when missing."""
+        path = os.path.join(self.path, os.fsencode(name))
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        return path
+
+    def node(self) -> tuple[int, int]:
+        """Device and inode, by which a scan knows to leave the directory out."""
+        found = os.stat(self.path)
+        return (found.st_dev, found.st_ino)
+
+    def identity(self) -> bytes:
+        """32 random bytes in hexadecimal, made once."""
+        path = os.path.join(self.path, b"identity")
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            found = file.read(65).strip()
+            if len(found) == 64:
+                return found
+        fresh = secrets.token_hex(32).encode()
+        temporary = path + b"." + secrets.token_hex(4).encode()
+        with open(temporary, "xb", opener=_private) as file:
+            file.write(fresh)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # Whoever links first wins; a damaged file is replaced, and the box is then a new box.
+            os.link(temporary, path)
+        except FileExistsError:
+            if os.stat(path).st_size >= 64:
+                os.unlink(temporary)
+                return Path(os.fsdecode(path)).read_bytes()[:64]
+            os.replace(temporary, path)
+            return fresh
+        os.unlink(temporary)
+        return fresh
+
+
+def _private(path: str | bytes, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def host_facts(private: PrivateDir) -> dict[str, Any]:
+    """The `host` object of `hello`: what the manifest records, without the address."""
+    return {
+        "box": box_identity(private),
+        "boot": _read("/proc/sys/kernel/random/boot_id").decode("ascii", "replace"),
+        "os": _os_name(),
+        "kernel": platform.release(),
+        "arch": platform.machine(),
+        "python": platform.python_version(),
+        "cpus": cpu_count(),
+        "memory": memory_bytes(),
+        "gpus": _gpus(),
+    }
+
+
+def box_identity(private: PrivateDir) -> str:
+    """64 hexadecimal digits: the same for this box as long as disk, machine and container stay the same."""
+    machine = _read("/etc/machine-id") or _read("/var/lib/dbus/machine-id")
+    return hashlib.sha256(b"\0".join((private.identity(), machine, _container()))).hexdigest()
+
+
+def home() -> bytes:
+    """The home directory of the worker's user."""
+    with contextlib.suppress(KeyError):
+        return os.fsencode(pwd.getpwuid(os.getuid()).pw_dir)
+    return os.environb.get(b"HOME", b"/")
+
+
+def cpu_count() -> int:
+    """Cores this process may use, container quota included; at least 1."""
+    cores = len(os.sched_getaffinity(0))
+    fields = _read("/sys/fs/cgroup/cpu.max").split()
+    if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]) > 0:
+        cores = min(cores, math.ceil(int(fields[0]) / int(fields[1])))
+    return max(1, cores)
+
+
+def memory_bytes() -> int:
+    """Memory this process may use: the machine's, or the container's limit when that is lower."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limit = _read(path)
+        if limit.isdigit():
+            most = min(most, int(limit))
+    return most
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 16).strip()
+    except OSError:
+        return b""
+
+
+def _container() -> bytes:
+    """The vendor's or engine's id of this container; empty on a machine of its own."""
+    environment = dict(
+        item.split(b"=", 1) for item in _read("/proc/1/environ").split(b"\0") if b"=" in item
+    )
+    for name in _CONTAINER_NAMES:
+        found = environment.get(name) or os.environb.get(name)
+        if found:
+            return found
+    contained = os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")
+    return os.fsencode(platform.node()) if contained or b"container" in environment else b""
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")[:200]
+    except OSError:
+        return platform.system()
+
+
+def _gpus() -> list[dict[str, Any]]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"]
+    try:
+        # A driver in trouble can hang for minutes; a snapshot does not need to know.
+        answer = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    if answer.returncode != 0:
+        return []
+    lines = answer.stdout[: 1 << 16].decode("utf-8", "replace").splitlines()
+    return [gpu for line in lines[:64] if (gpu := _gpu(line)) is not None]
+
+
+def _gpu(line: str) -> dict[str, Any] | None:
+    fields = [field.strip() for field in line.split(",")]
+    if len(fields) != 4:
+        return None
+    memory = int(fields[2]) << 20 if fields[2].isdigit() else 0
+    return {
+        "name": fields[0][:100],
+        "driver": fields[1][:40],
+        "memory": memory,
+        "capability": fields[3][:10],
+    }

@@ -1,0 +1,105 @@
+"""The life of one engine process, whichever its role: starts, runs, tells its failure, dies with the coordinator."""
+
+import ctypes
+import importlib
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from .cancellation import Cancelled
+from .errors import WorkerError
+
+_ROLES = {"create": "create_engine", "restore": "restore_engine"}
+_PR_SET_PDEATHSIG = 1
+
+Message = tuple[Any, ...]
+
+
+class Role(Protocol):
+    """What a role's module offers: works until `inbox` says end, then returns."""
+
+    def run(self, port: "Port", number: int, settings: dict[str, Any]) -> None:
+        """Does the engine's work; what it raises fails the whole run."""
+        ...
+
+
+class Port:
+    """An engine's way to the coordinator: `inbox` is filled by a thread of its own, so neither side ever blocks the other."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.failed = threading.Event()
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Starts reading. The end of the connection ends the process: the coordinator is gone."""
+        threading.Thread(target=self._read, name="port", daemon=True).start()
+
+    def send(self, message: Message) -> None:
+        """Sends one message, from any thread."""
+        with self._lock:
+            self._connection.send(message)
+
+    def fail(self, error: BaseException) -> None:
+        """Tells the coordinator that the run is lost; the first failure counts. Safe from any thread."""
+        if self.failed.is_set():
+            return
+        self.failed.set()
+        if not isinstance(error, (WorkerError, Cancelled)):
+            traceback.print_exception(error, file=sys.stderr)
+        try:
+            self.send(("failed", as_worker_error(error)))
+        except OSError:
+            os._exit(1)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self.inbox.put(self._connection.recv())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def as_worker_error(error: BaseException) -> WorkerError:
+    """The error to show for whatever was raised."""
+    if isinstance(error, WorkerError):
+        return error
+    if isinstance(error, MemoryError):
+        return WorkerError("WORKER", "out of memory", "try a smaller --memory", True)
+    if isinstance(error, Cancelled):
+        return WorkerError("INTERRUPTED", "interrupted")
+    return WorkerError("WORKER", f"{type(error).__name__}: {error}"[:1000])
+
+
+def main(descriptor: int, parent: int) -> int:
+    """Runs the engine behind `descriptor` for the coordinator with process id `parent`."""
+    _die_with(parent)
+    # A Ctrl-C at the operator's terminal reaches a local worker's whole group; the coordinator decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = Connection(descriptor)
+    role, number, settings = connection.recv()
+    port = Port(connection)
+    port.start()
+    try:
+        module: Role = importlib.import_module(f".{_ROLES[role]}", __package__)
+        module.run(port, number, settings)
+    except BaseException as error:
+        port.fail(error)
+        return 1
+    port.send(("ended",))
+    return 0
+
+
+def _die_with(parent: int) -> None:
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):
+        pass  # The end of the connection ends the process as well, only a moment later.
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,103 @@
+"""The coordinator's life: says hello, answers one request after the other, ends with the session."""
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from . import box, native, protocol, restored
+from .byte_string import to_json
+from .cancellation import Cancelled
+from .engine import as_worker_error
+from .errors import WorkerError
+from .session import EXIT_CANCELLED, Link, Request
+
+WORKER_VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What a request's module may know of the box it runs on."""
+
+    private: box.PrivateDir
+    native: str | None
+    identity: str
+    cpus: int
+
+
+class Deed(Protocol):
+    """What the module of a request offers."""
+
+    def run(self, link: Link, request: Any, box: Box) -> dict[str, Any]:
+        """Does what is asked and gives the fields of `result`."""
+        ...
+
+
+def main(private: bytes, native_dir: str | None) -> int:
+    """Serves one session over stdin and stdout."""
+    # Whatever prints from here on prints to stderr: stdout is the protocol's alone.
+    sink = os.dup(1)
+    os.dup2(2, 1)
+    os.set_inheritable(sink, False)
+    os.umask(0o077)
+    link = Link(0, sink)
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: link.stop())
+    os.write(sink, protocol.MARKER.encode() + b"\n")
+    own = box.PrivateDir(private)
+    facts = box.host_facts(own)
+    link.send("hello", **_hello(own, facts))
+    link.start()
+    this = Box(own, native_dir, facts["box"], facts["cpus"])
+    while (request := link.next_request()) is not None:
+        _answer(link, request, this)
+        if link.cancelled.is_set():
+            return EXIT_CANCELLED
+    return 0
+
+
+def _hello(own: box.PrivateDir, facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "protocol": protocol.VERSION,
+        "worker": WORKER_VERSION,
+        "host": facts,
+        "home": to_json(box.home()),
+        "capabilities": _capabilities(),
+        "restored": restored.read(own),
+    }
+
+
+def _capabilities() -> list[str]:
+    try:
+        native.zstd()
+        native.blake3(b"")
+    except WorkerError as error:
+        print(error.message, file=sys.stderr)
+        return []
+    return ["planes2", "planes2of4", "planes4", "zstd"]
+
+
+def _answer(link: Link, request: Request, this: Box) -> None:
+    name = "create" if isinstance(request, protocol.CreateRequest) else "restore"
+    try:
+        deed: Deed = importlib.import_module(f".{name}", __package__)
+        result = deed.run(link, request, this)
+    except BaseException as raised:
+        if not isinstance(raised, (WorkerError, Cancelled)):
+            traceback.print_exception(raised, file=sys.stderr)
+        fields = _error(as_worker_error(raised))
+        link.finish(lambda: link.send("error", to=request.id, **fields))
+    else:
+        link.finish(lambda: link.send("result", to=request.id, **result))
+
+
+def _error(error: WorkerError) -> dict[str, Any]:
+    fields: dict[str, Any] = {"code": error.code, "message": error.message[:4000]}
+    if error.hint:
+        fields["hint"] = error.hint
+    if error.retry:
+        fields["retry"] = True
+    return fields

@@ -1,0 +1,344 @@
+"""PUT and GET of single objects over signed URLs: standard library only, bounded retries, silence is a fault."""
+
+import contextlib
+import http.client
+import random
+import re
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Literal
+
+from .cancellation import Cancelled, Flag
+from .errors import WorkerError
+
+Buffer = bytes | bytearray | memoryview
+# Bytes of this attempt that have gone through, and the number of the attempt, from 1.
+OnProgress = Callable[[int, int], None]
+
+SILENCE_SECONDS = 25.0
+ATTEMPTS = 8
+# A download that keeps moving is not given up for the number of its interruptions, within reason.
+_GET_ATTEMPTS = 64
+_SLICE = 1 << 20
+_ANSWER_LIMIT = 1 << 16
+_LONGEST_WAIT = 15.0
+# 501 comes in short bursts from R2 and passes; 408 and 425 say "again" by definition.
+_AGAIN = frozenset({408, 425, 429, 500, 501, 502, 503, 504})
+# What S3 calls a body that did not arrive whole: the connection's fault, not the request's.
+_AGAIN_CODES = frozenset(
+    {"BadDigest", "ClientDisconnect", "IncompleteBody", "RequestTimeout", "SlowDown"}
+)
+_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+
+
+class UrlExpired(Exception):
+    """The signed URL of a GET is no longer honoured: ask for a fresh one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutcome:
+    """How a PUT ended.
+
+    `exists` (412 or 409) is to be settled by looking, `expired` by a fresh URL for the same key.
+    """
+
+    kind: Literal["stored", "exists", "expired", "rejected"]
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    code: str
+    wait: float
+    expired: bool
+
+    @property
+    def again(self) -> bool:
+        return self.status in _AGAIN or self.code in _AGAIN_CODES
+
+    @property
+    def told(self) -> str:
+        return f"{self.status} {self.code}".strip()
+
+
+def put(
+    signed: dict[str, Any],
+    buffers: Sequence[Buffer],
+    on_progress: OnProgress | None,
+    cancelled: Flag,
+) -> PutOutcome:
+    """Sends the buffers, one after the other, as one object.
+
+    Raises UNREACHABLE or STORE_BUSY when the retries are used up, Cancelled when told to stop.
+    """
+    target = _Target.of(signed)
+    report = on_progress or _nobody
+    for attempt in range(1, ATTEMPTS + 1):
+        report(0, attempt)
+        fault: WorkerError
+        wait = 0.0
+        try:
+            answer = _put_once(target, buffers, partial(_at, report, attempt), cancelled)
+        except (OSError, http.client.HTTPException) as error:
+            target.forget()
+            fault = _unreachable(target, error)
+        else:
+            outcome = _outcome(answer)
+            if outcome is not None:
+                return outcome
+            wait = answer.wait
+            fault = _busy(answer)
+        if attempt == ATTEMPTS:
+            raise fault
+        _pause(attempt, wait, cancelled)
+    raise AssertionError("unreachable")
+
+
+def get(
+    signed: dict[str, Any],
+    span: tuple[int, int],
+    into: memoryview | None,
+    on_progress: OnProgress | None,
+    cancelled: Flag,
+) -> memoryview:
+    """Fetches bytes first…last (inclusive) of an object and gives the memory that holds them.
+
+    That is the start of `into`, or fresh memory. A cut connection goes on where it stopped. Raises
+    UrlExpired, Cancelled, and WorkerError: INTEGRITY when the object is absent or shorter,
+    ACCESS_DENIED, UNREACHABLE, STORE_BUSY.
+    """
+    target = _Target.of(signed)
+    first, last = span
+    memory = memoryview(bytearray(last - first + 1)) if into is None else into[: last - first + 1]
+    report = on_progress or _nobody
+    done = failures = 0
+    for attempt in range(1, _GET_ATTEMPTS + 1):
+        before = done
+        wait = 0.0
+        fault: WorkerError
+        try:
+            for count in _get_once(target, (first + done, last), memory[done:], cancelled):
+                done += count
+                report(done, attempt)
+            return memory
+        except _Refused as refused:
+            answer = refused.answer
+            if answer.expired:
+                raise UrlExpired from None
+            if not answer.again:
+                raise _denied(answer) from None
+            wait = answer.wait
+            fault = _busy(answer)
+        except (OSError, http.client.HTTPException) as error:
+            target.forget()
+            fault = _unreachable(target, error)
+        failures = 1 if done > before else failures + 1
+        if failures == ATTEMPTS or attempt == _GET_ATTEMPTS:
+            raise fault
+        _pause(failures, wait, cancelled)
+    raise AssertionError("unreachable")
+
+
+class _Refused(Exception):
+    def __init__(self, answer: _Answer) -> None:
+        super().__init__(answer.told)
+        self.answer = answer
+
+
+def _nobody(_done: int, _attempt: int) -> None:
+    pass
+
+
+def _at(report: OnProgress, attempt: int, done: int) -> None:
+    report(done, attempt)
+
+
+def _outcome(answer: _Answer) -> PutOutcome | None:
+    """The final outcome, or None for another attempt."""
+    if answer.status in (200, 201, 204):
+        return PutOutcome("stored", answer.status, answer.told)
+    if answer.status in (409, 412):
+        return PutOutcome("exists", answer.status, answer.told)
+    if answer.expired:
+        return PutOutcome("expired", answer.status, answer.told)
+    if answer.again:
+        return None
+    return PutOutcome("rejected", answer.status, answer.told)
+
+
+def _put_once(
+    target: "_Target",
+    buffers: Sequence[Buffer],
+    report: Callable[[int], None],
+    cancelled: Flag,
+) -> _Answer:
+    total = sum(len(buffer) for buffer in buffers)
+    connection = target.start("PUT", {"content-length": str(total)})
+    sent = 0
+    broken: OSError | None = None
+    try:
+        for buffer in buffers:
+            view = memoryview(buffer).cast("B")
+            while view:
+                if cancelled.is_set():
+                    target.forget()
+                    raise Cancelled
+                # Not sendall: its time-out is for all of the data, ours is for silence.
+                count = connection.sock.send(view[:_SLICE])
+                view = view[count:]
+                sent += count
+                report(sent)
+    except OSError as error:
+        # A store that refuses early closes its end while we send; the reason lies in its answer.
+        broken = error
+    try:
+        response = connection.getresponse()
+        answer = _read_answer(response)
+    except (OSError, http.client.HTTPException):
+        if broken is not None:
+            raise broken from None
+        raise
+    if broken is not None or response.will_close:
+        target.forget()
+    return answer
+
+
+def _get_once(
+    target: "_Target", span: tuple[int, int], memory: memoryview, cancelled: Flag
+) -> Iterator[int]:
+    connection = target.start("GET", {"range": f"bytes={span[0]}-{span[1]}"})
+    response = connection.getresponse()
+    if response.status != 206:
+        if response.status == 200 and span[0] == 0 and response.length == len(memory):
+            pass  # A store may send the whole object when the range is the whole object.
+        else:
+            answer = _read_answer(response)
+            target.forget()
+            raise _Refused(answer)
+    elif not (response.getheader("content-range") or "").startswith(f"bytes {span[0]}-{span[1]}/"):
+        target.forget()
+        raise WorkerError("INTEGRITY", "an object of the store is shorter than the index says")
+    while memory:
+        if cancelled.is_set():
+            target.forget()
+            raise Cancelled
+        count = response.readinto(memory[:_SLICE])
+        if count == 0:
+            raise http.client.IncompleteRead(b"")
+        memory = memory[count:]
+        yield count
+    # Reads the end of the message, so that the connection can be used again.
+    if response.read(1) or response.will_close:
+        target.forget()
+
+
+def _read_answer(response: http.client.HTTPResponse) -> _Answer:
+    body = response.read(_ANSWER_LIMIT)
+    if not response.isclosed() and response.read(1):
+        response.will_close = True
+    found = _CODE.search(body)
+    code = found.group(1).decode() if found else ""
+    # S3 says AccessDenied "Request has expired", R2 400 ExpiredRequest.
+    expired = response.status in (400, 401, 403) and b"expired" in body.lower()
+    after = response.getheader("retry-after") or ""
+    wait = float(after) if after.isdigit() and len(after) < 6 else 0.0
+    return _Answer(response.status, code, min(wait, 2 * _LONGEST_WAIT), expired)
+
+
+def _pause(attempt: int, wait: float, cancelled: Flag) -> None:
+    """Waits with full jitter, at least as long as the store asked for."""
+    longest = min(_LONGEST_WAIT, 0.25 * 2**attempt)
+    # Jitter needs no secrecy.
+    if cancelled.wait(max(wait, random.uniform(longest / 4, longest))):
+        raise Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where one signed request goes, over the calling thread's kept connection to that host."""
+
+    url: urllib.parse.SplitResult
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, signed: dict[str, Any]) -> "_Target":
+        url = urllib.parse.urlsplit(signed["url"])
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise WorkerError("WORKER", "a signed URL is not http or https")
+        told: dict[str, str] = signed.get("headers") or {}
+        return cls(url, {name.lower(): value for name, value in told.items()})
+
+    def start(self, method: str, more: dict[str, str]) -> http.client.HTTPConnection:
+        """Sends the head of the request; signed headers go byte for byte."""
+        connection = self._connection()
+        path = self.url.path + ("?" + self.url.query if self.url.query else "")
+        headers = more | self.headers
+        connection.putrequest(method, path, skip_host="host" in headers, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        return connection
+
+    def _connection(self) -> http.client.HTTPConnection:
+        name = (self.url.scheme, self.url.netloc)
+        connection = _kept().get(name)
+        if connection is None:
+            host, port = self.url.hostname or "", self.url.port
+            if self.url.scheme == "https":
+                connection = http.client.HTTPSConnection(
+                    host, port, timeout=SILENCE_SECONDS, context=_tls()
+                )
+            else:
+                connection = http.client.HTTPConnection(host, port, timeout=SILENCE_SECONDS)
+            _kept()[name] = connection
+        return connection
+
+    def forget(self) -> None:
+        """Closes the connection: its state is no longer known."""
+        connection = _kept().pop((self.url.scheme, self.url.netloc), None)
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+
+_local = threading.local()
+
+
+def _kept() -> dict[tuple[str, str], http.client.HTTPConnection]:
+    kept: dict[tuple[str, str], http.client.HTTPConnection] = _local.__dict__.setdefault("kept", {})
+    return kept
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Verifies names and chains; honours SSL_CERT_FILE and SSL_CERT_DIR.
+    return ssl.create_default_context()
+
+
+def _unreachable(target: _Target, error: Exception) -> WorkerError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "the box needs the store's certificate authority (SSL_CERT_FILE)"
+        return WorkerError("UNREACHABLE", f"{target.url.hostname}: {error.verify_message}", hint)
+    what = getattr(error, "strerror", None) or type(error).__name__
+    return WorkerError(
+        "UNREACHABLE",
+        f"the box cannot reach the store at {target.url.hostname}: {what}",
+        None,
+        True,
+    )
+
+
+def _busy(answer: _Answer) -> WorkerError:
+    return WorkerError("STORE_BUSY", f"the store keeps answering {answer.told}", None, True)
+
+
+def _denied(answer: _Answer) -> WorkerError:
+    if answer.status in (404, 416):
+        return WorkerError("INTEGRITY", f"an object is missing in the store ({answer.told})")
+    return WorkerError("ACCESS_DENIED", f"the store refused a download ({answer.told})")
