@@ -24,7 +24,7 @@ def small_hash(data: BytesLike) -> bytes:
 
 
 def content_hash(size: int, block_hashes: Iterable[bytes]) -> bytes:
-    """Gives the content hash from all block hashes in order; raises ValueError for a wrong number."""
+    """Gives the content hash from all block hashes in order; ValueError for a wrong number."""
     hasher = new_blake3()
     hasher.update(_PREFIX)
     hashes, count, first = iter(block_hashes), 0, b""
@@ -95,7 +95,7 @@ class BlockHasher:
         return done
 
     def finish(self, size: int) -> Blocks:
-        """Ends the range; gives the last, short block when the range reached the end of the file."""
+        """Ends the range; gives the last, short block if the range reached the end of the file."""
         if self._at != size or self._skip or self._at % BLOCK == 0:
             return []
         return [self._close()]

@@ -145,7 +145,6 @@ class _Order:
     def __init__(self) -> None:
         self._root = -1
         self._last: tuple[bytes, ...] = ()
-        # The chain of directories that the next entry may lie in: kinds by depth of the last path.
         self._directory = False
 
     def take(self, entry: Entry) -> None:
@@ -236,7 +235,7 @@ class IndexReader:
         number, record = decode_chunk_record(line)
         if number != len(self._lengths):
             raise integrity("chunk numbers jump")
-        # 64 bits of the hash: a table of a million chunks stays small, and a false hit is a refusal.
+        # 64 bits of the hash keep the table small; a false hit would be a mere refusal.
         short = int.from_bytes(record.hash[:8], "little")
         if short in self._hashes:
             raise integrity("a chunk stands there twice")
@@ -268,8 +267,8 @@ class IndexReader:
         return entry
 
     def _check_link(self, entry: Entry) -> None:
-        # One number a possible first member stands for its place, metadata and content at once. Python keys
-        # its hash by process, so nobody can prepare a collision.
+        # One number for each possible first member stands for its place, metadata and content;
+        # content hashes guard what a collision could swap.
         if entry.link is None:
             self._members.add(hash(_as_member(entry, entry.root, entry.path)))
         elif hash(_as_member(entry, *entry.link)) not in self._members:
