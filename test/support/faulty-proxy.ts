@@ -166,7 +166,7 @@ class Proxy implements FaultyProxy {
       path: request.url,
       headers: pairs.filter(([name]) => name?.toLowerCase() !== hidden).flat(),
       agent: false,
-    } as RequestOptions
+    }
   }
 }
 

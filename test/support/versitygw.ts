@@ -40,23 +40,7 @@ export async function startVersitygw(binary = findVersitygw()): Promise<Versityg
   await mkdir(path.join(data, 'bucket'), {recursive: true})
   await mkdir(sidecar)
   const port = await freePort()
-  const child = spawn(
-    binary,
-    [
-      ...[
-        '--port',
-        `127.0.0.1:${port}`,
-        '--access',
-        'test',
-        '--secret',
-        'testtest',
-        '--region',
-        'us-east-1',
-      ],
-      ...['--quiet', '--keep-alive', 'posix', '--sidecar', sidecar, data],
-    ],
-    {stdio: 'ignore'},
-  )
+  const child = spawn(binary, argumentsFor(port, data, sidecar), {stdio: 'ignore'})
   await untilListening(port, child)
   return {
     endpoint: `http://127.0.0.1:${port}`,
@@ -67,6 +51,12 @@ export async function startVersitygw(binary = findVersitygw()): Promise<Versityg
     root: path.join(data, 'bucket'),
     close: () => stop(child, folder),
   }
+}
+
+function argumentsFor(port: number, data: string, sidecar: string): string[] {
+  const flags = {port: `127.0.0.1:${port}`, access: 'test', secret: 'testtest', region: 'us-east-1'}
+  const named = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+  return [...named, '--quiet', '--keep-alive', 'posix', '--sidecar', sidecar, data]
 }
 
 function goBin(): string {

@@ -226,7 +226,10 @@ export class DirectoryStore implements Store, Shelf {
   }
 }
 
-async function writeSynced(handle: FileHandle, write: (handle: FileHandle) => Promise<Written>): Promise<Written> {
+async function writeSynced(
+  handle: FileHandle,
+  write: (handle: FileHandle) => Promise<Written>,
+): Promise<Written> {
   try {
     const written = await write(handle)
     await handle.sync()

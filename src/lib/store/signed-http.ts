@@ -37,7 +37,10 @@ export async function sendSigned(
     return {status: response.statusCode ?? 0, body: await collect('answer', pieces, ANSWER_LIMIT)}
   } catch (error) {
     if (signal?.aborted) throw interruption(signal)
-    throw new DumontError('UNREACHABLE', 'the store broke off a signed request', {cause: error, retry: 'now'})
+    throw new DumontError('UNREACHABLE', 'the store broke off a signed request', {
+      cause: error,
+      retry: 'now',
+    })
   } finally {
     request.destroy()
   }

@@ -1,0 +1,59 @@
+import type * as Sdk from '@aws-sdk/client-s3'
+import type {S3Location} from './store-location.js'
+
+export type S3Sdk = typeof Sdk
+
+export interface S3Connection {
+  readonly sdk: S3Sdk
+  readonly client: Sdk.S3Client
+}
+
+export interface S3Timeouts {
+  readonly connectMs: number
+  /** Silence on a connection. */
+  readonly idleMs: number
+  /** From sending a request to the beginning of its answer. */
+  readonly requestMs: number
+}
+
+/** The SDK is loaded here and not before: it costs an eighth of a second that most commands need not pay. */
+export async function connectS3(
+  location: S3Location,
+  timeouts: S3Timeouts,
+  onDate: (date: string) => void,
+): Promise<S3Connection> {
+  const sdk = await import('@aws-sdk/client-s3')
+  const client = new sdk.S3Client({
+    region: location.region,
+    // Compatible stores serve buckets as paths; only AWS wants them as host names.
+    ...(location.endpoint !== undefined && {endpoint: location.endpoint, forcePathStyle: true}),
+    ...(location.credentials && {credentials: {...location.credentials}}),
+    ...(location.awsProfile !== undefined && {profile: location.awsProfile}),
+    // Else every signed PUT would carry the checksum of an empty body.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // Retrying is ours: the SDK's pauses cannot be interrupted and know no reading of bodies.
+    maxAttempts: 1,
+    requestHandler: {
+      connectionTimeout: timeouts.connectMs,
+      requestTimeout: timeouts.requestMs,
+      socketTimeout: timeouts.idleMs,
+      throwOnRequestTimeout: true,
+    },
+  })
+  watchDates(client, onDate)
+  return {sdk, client}
+}
+
+/** `low` is next to the wire, so that refusals are seen too. */
+function watchDates(client: Sdk.S3Client, onDate: (date: string) => void): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const {headers} = (result.response ?? {}) as {headers?: Readonly<Record<string, string>>}
+      if (headers?.['date'] !== undefined) onDate(headers['date'])
+      return result
+    },
+    {step: 'deserialize', priority: 'low', name: 'dumontDates'},
+  )
+}
