@@ -2,12 +2,13 @@ import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {ROOT, run, say} from './run-step.js'
 
-/** Installs the npm packages when they are missing or differ from package-lock.json, then builds. False when it failed. */
+/** What the built command needs to run. False when it failed. */
 export async function ensureBuilt() {
   return (await ensurePackages()) && (await build())
 }
 
-async function ensurePackages() {
+/** Installs what package-lock.json names, unless it is there. False when it failed. */
+export async function ensurePackages() {
   if (packagesMatchLock()) return true
   say('npm packages')
   const install = ['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error']
@@ -18,7 +19,8 @@ async function ensurePackages() {
   return false
 }
 
-async function build() {
+/** False when it failed. */
+export async function build() {
   say('build')
   return (await run(['npm', 'run', '--silent', 'build'], {minutes: 5})).code === 0
 }

@@ -2,7 +2,7 @@
 // them all, and ends in one line: `N passed, N failed, N skipped`. Uses Node's own modules only.
 import {mkdirSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
-import {ensureBuilt} from './ensure-packages.js'
+import {build, ensurePackages} from './ensure-packages.js'
 import {ensurePython} from './ensure-python.js'
 import {ensureServers} from './ensure-servers.js'
 import {ROOT, run, say} from './run-step.js'
@@ -24,20 +24,17 @@ async function main() {
     '-r',
     join(WORKER, 'requirements/dev.txt'),
   ])
-  const built = await ensureBuilt()
-  if (built) {
-    await check('types', ['npm', 'run', '--silent', 'typecheck'])
-    await check('lint and format', ['npm', 'run', '--silent', 'lint'])
-    await runJest(path)
-  } else {
-    fail('install and build: the TypeScript half was not tested')
-  }
+  if (await ensurePackages()) await runCliTests(path)
+  else fail('npm packages: the CLI was not tested')
   if (python === undefined) fail('Python environment: the worker was not tested')
   else await runWorkerTests(python, path)
   return report(missing)
 }
 
-async function runJest(path) {
+async function runCliTests(path) {
+  if (!(await build())) fail('build')
+  await check('types', ['npm', 'run', '--silent', 'typecheck'])
+  await check('lint and format', ['npm', 'run', '--silent', 'lint'])
   say('jest')
   const file = join(REPORTS, 'jest.json')
   const {code} = await run(
