@@ -1,0 +1,210 @@
+"""Patterns in gitignore syntax on byte paths, matched as git matches them."""
+
+import re
+import string
+from dataclasses import dataclass
+from functools import lru_cache
+
+FILE_LIMIT = 1 << 20
+"""Most bytes of one ignore file; git has no limit, a hostile workspace needs one."""
+PATTERN_LIMIT = 4096
+
+_SPECIAL = b"*?[\\"
+_ALNUM = string.ascii_letters + string.digits
+_CLASSES = {
+    b"alnum": _ALNUM,
+    b"alpha": string.ascii_letters,
+    b"blank": " \t",
+    b"cntrl": "".join(map(chr, [*range(32), 127])),
+    b"digit": string.digits,
+    b"graph": _ALNUM + string.punctuation,
+    b"lower": string.ascii_lowercase,
+    b"print": _ALNUM + string.punctuation + " ",
+    b"punct": string.punctuation,
+    b"space": " \t\n\r",  # git's own table, without \v and \f
+    b"upper": string.ascii_uppercase,
+    b"xdigit": string.hexdigits,
+}
+_NEVER = re.compile(rb"(?!)")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One line of an ignore file, ready to match."""
+
+    negative: bool
+    directories_only: bool
+    by_name: bool
+    regex: re.Pattern[bytes]
+
+    def matches(self, path: bytes, name: bytes, is_dir: bool) -> bool:
+        """Whether it matches a path, relative to its ignore file, whose last part is `name`."""
+        if self.directories_only and not is_dir:
+            return False
+        return self.regex.fullmatch(name if self.by_name else path) is not None
+
+
+def parse_patterns(text: bytes) -> tuple[Pattern, ...]:
+    """Reads an ignore file; the last pattern that matches decides."""
+    patterns = []
+    for line in text.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        stripped = line.removesuffix(b"\r").partition(b"\0")[0]
+        if stripped and not stripped.startswith(b"#"):
+            patterns.append(parse_pattern(_without_trailing_spaces(stripped)))
+    return tuple(patterns)
+
+
+def parse_pattern(line: bytes) -> Pattern:
+    """Reads one pattern as it stands, without comments and trailing spaces."""
+    negative = line.startswith(b"!")
+    body = line[1:] if negative else line
+    directories_only = body.endswith(b"/")
+    body = body[:-1] if directories_only else body
+    return Pattern(negative, directories_only, b"/" not in body, _compile(body))
+
+
+def _without_trailing_spaces(line: bytes) -> bytes:
+    end = 0
+    at = 0
+    while at < len(line):
+        if line[at : at + 1] == b"\\":
+            at += 1
+            if at == len(line):
+                return line
+            end = at + 1
+        elif line[at : at + 1] != b" ":
+            end = at + 1
+        at += 1
+    return line[:end]
+
+
+@lru_cache(maxsize=1024)
+def _compile(body: bytes) -> re.Pattern[bytes]:
+    if not body or len(body) > PATTERN_LIMIT:
+        return _NEVER
+    if b"/" in body:
+        body = body.removeprefix(b"/")
+    # git compares the part without wildcards first and starts its matcher behind it, so that
+    # `**` counts as "at the start" right there.
+    literal = _literal_length(body)
+    rest = _Translator(body[literal:]).run()
+    if rest is None:
+        return _NEVER
+    return re.compile(re.escape(body[:literal]) + rest, re.DOTALL)
+
+
+def _literal_length(body: bytes) -> int:
+    return next((at for at, byte in enumerate(body) if byte in _SPECIAL), len(body))
+
+
+class _Translator:
+    """Turns a wildcard pattern into a regular expression, or None when it can match nothing."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+        self._out: list[bytes] = []
+
+    def run(self) -> bytes | None:
+        """Translates the whole pattern."""
+        body = self._body
+        while self._at < len(body):
+            char = body[self._at : self._at + 1]
+            if char == b"*":
+                self._stars()
+            elif char == b"[":
+                if not self._set():
+                    return None
+            elif char == b"?":
+                self._out.append(b"[^/]")
+                self._at += 1
+            else:
+                if char == b"\\":
+                    self._at += 1
+                    char = body[self._at : self._at + 1]
+                    if not char:
+                        return None
+                self._out.append(re.escape(char))
+                self._at += 1
+        return b"".join(self._out)
+
+    def _stars(self) -> None:
+        body, start = self._body, self._at
+        while body[self._at : self._at + 1] == b"*":
+            self._at += 1
+        rest = body[self._at :]
+        opens = start == 0 or body[start - 1 : start] == b"/"
+        closes = not rest or rest.startswith((b"/", b"\\/"))
+        if self._at - start == 1 or not (opens and closes):
+            self._out.append(b"[^/]*")
+        elif rest.startswith(b"/"):
+            self._out.append(b"(?:.*/)?")
+            self._at += 1
+        else:
+            self._out.append(b".*")
+
+    def _set(self) -> bool:
+        body, at = self._body, self._at + 1
+        negated = body[at : at + 1] in (b"!", b"^")
+        at += negated
+        found: set[int] = set()
+        previous = 0
+        first = True
+        while True:
+            if at >= len(body):
+                return False
+            byte = body[at]
+            if byte == 0x5D and not first:
+                break
+            first = False
+            at, previous = self._member(at, previous, found)
+            if at < 0:
+                return False
+        self._at = at + 1
+        allowed = set(range(256)) - found if negated else found
+        self._out.append(_one_of(allowed - {0x2F}))
+        return True
+
+    def _member(self, at: int, previous: int, found: set[int]) -> tuple[int, int]:
+        """Takes one member of a set; gives where the next starts (-1: malformed) and its byte."""
+        body = self._body
+        byte = body[at]
+        if byte == 0x5C:
+            at += 1
+            if at >= len(body):
+                return -1, 0
+            found.add(body[at])
+            return at + 1, body[at]
+        if byte == 0x2D and previous and at + 1 < len(body) and body[at + 1] != 0x5D:
+            at += 1
+            if body[at] == 0x5C:
+                at += 1
+                if at >= len(body):
+                    return -1, 0
+            found.update(range(previous, body[at] + 1))
+            return at + 1, 0
+        if byte == 0x5B and body[at + 1 : at + 2] == b":":
+            return self._class(at, found)
+        found.add(byte)
+        return at + 1, byte
+
+    def _class(self, at: int, found: set[int]) -> tuple[int, int]:
+        body = self._body
+        end = body.find(b"]", at + 2)
+        if end < 0:
+            return -1, 0
+        if end == at + 2 or body[end - 1 : end] != b":":
+            # Not closed by ":]": an ordinary member.
+            found.add(0x5B)
+            return at + 1, 0x5B
+        members = _CLASSES.get(body[at + 2 : end - 1])
+        if members is None:
+            return -1, 0
+        found.update(members.encode())
+        return end + 1, 0
+
+
+def _one_of(allowed: set[int]) -> bytes:
+    if not allowed:
+        return b"(?!)"
+    return b"[" + b"".join(b"\\x%02x" % byte for byte in sorted(allowed)) + b"]"
