@@ -1,0 +1,151 @@
+import {type ChunkRecord, decodeChunkRecord, decodersOf} from './chunk-record.js'
+import {type Entry, decodeEntry, wide} from './entry.js'
+import {leafOf} from './entry-leaf.js'
+import {type Fields, wholeNumber} from './fields.js'
+import {at, damaged} from './integrity.js'
+import {readJsonLines} from './json-lines.js'
+import {LinkGroups} from './link-groups.js'
+import {MerkleTree} from './merkle.js'
+import type {PackRecord} from './pack-list.js'
+import {PathOrder} from './path-order.js'
+
+export type IndexLine =
+  | {readonly sort: 'chunk'; readonly chunk: ChunkRecord}
+  | {readonly sort: 'entry'; readonly entry: Entry}
+
+export interface IndexSource {
+  readonly snapshot: string
+  /** Where given, chunks must lie in these packs, and each pack must hold a chunk. */
+  readonly packs?: readonly PackRecord[]
+}
+
+/** Yields the lines of all segments in order, every cross check done; rejects INTEGRITY or FORMAT_NEWER. */
+export async function* readIndex(
+  segments: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  source: IndexSource,
+): AsyncGenerator<IndexLine, void, undefined> {
+  const checks = new IndexChecks(source.packs)
+  let number = 0
+  for await (const segment of segments) {
+    try {
+      const {header, lines} = await readJsonLines(segment, 'index', source.snapshot)
+      checks.header(header, number)
+      for (const line of lines) yield checks.line(line)
+    } catch (error) {
+      throw at(`index/${source.snapshot}/${number}`, error)
+    }
+    number++
+  }
+  if (number === 0) throw damaged(`${source.snapshot} has no index`)
+  checks.end(source.snapshot)
+}
+
+export interface IndexSummary {
+  readonly entries: number
+  readonly chunks: number
+  /** Hexadecimal. */
+  readonly merkle: string
+  /** Sorted. */
+  readonly decoders: readonly string[]
+  /** Raw bytes of all chunks. */
+  readonly raw: number
+  /** Stored bytes of all chunks. */
+  readonly stored: number
+  /** The byte ranges [start, end) of each pack that the snapshot uses, by pack number, ascending and joined. */
+  readonly used: ReadonlyMap<number, readonly (readonly [start: number, end: number])[]>
+}
+
+/** Reads to the end; what the manifest says must equal this. */
+export async function summarise(lines: AsyncIterable<IndexLine>): Promise<IndexSummary> {
+  const tree = new MerkleTree()
+  const decoders = new Set<string>()
+  const ranges = new Map<number, [number, number][]>()
+  const sums = {entries: 0, chunks: 0, raw: 0, stored: 0}
+  for await (const line of lines) {
+    if (line.sort === 'entry') {
+      tree.add(leafOf(line.entry))
+      sums.entries++
+      continue
+    }
+    const {chunk} = line
+    sums.chunks++
+    sums.raw += chunk.rawLength
+    sums.stored += chunk.stored
+    for (const name of decodersOf(chunk)) decoders.add(name)
+    const inPack = ranges.get(chunk.pack) ?? []
+    inPack.push([chunk.at, chunk.at + chunk.stored])
+    ranges.set(chunk.pack, inPack)
+  }
+  const used = new Map(Array.from(ranges, ([pack, list]) => [pack, joined(list)]))
+  return {...sums, merkle: tree.root(), decoders: [...decoders].toSorted(), used}
+}
+
+function joined(ranges: readonly [number, number][]): [number, number][] {
+  const result: [number, number][] = []
+  for (const [start, end] of ranges.toSorted(([one], [other]) => one - other)) {
+    const last = result.at(-1)
+    if (last && start <= last[1]) last[1] = Math.max(last[1], end)
+    else result.push([start, end])
+  }
+  return result
+}
+
+class IndexChecks {
+  readonly #packs: readonly PackRecord[] | undefined
+  readonly #named = new Set<number>()
+  readonly #lengths: number[] = []
+  readonly #hashes = new Set<string>()
+  readonly #order = new PathOrder()
+  readonly #links = new LinkGroups()
+  #scannedAt: bigint | undefined
+
+  constructor(packs: readonly PackRecord[] | undefined) {
+    this.#packs = packs
+  }
+
+  header(line: Fields, number: number): void {
+    if (line['segment'] !== number) throw damaged('another segment than asked for')
+    wholeNumber(line, 'cutter')
+    const scannedAt = wide(line['scannedAt'])
+    if (this.#scannedAt !== undefined && this.#scannedAt !== scannedAt)
+      throw damaged('segments of different scans')
+    this.#scannedAt = scannedAt
+  }
+
+  line(line: Fields): IndexLine {
+    return 'chunk' in line
+      ? {sort: 'chunk', chunk: this.#chunk(decodeChunkRecord(line))}
+      : {sort: 'entry', entry: this.#entry(decodeEntry(line))}
+  }
+
+  end(snapshot: string): void {
+    if (this.#packs && this.#named.size !== this.#packs.length)
+      throw damaged(`${snapshot} lists a pack that no chunk names`)
+  }
+
+  #chunk(chunk: ChunkRecord): ChunkRecord {
+    if (chunk.chunk !== this.#lengths.length) throw damaged('chunk numbers jump')
+    if (this.#hashes.has(chunk.rawHash)) throw damaged('a chunk stands there twice')
+    if (this.#packs) {
+      const pack = this.#packs[chunk.pack]
+      if (!pack || chunk.at + chunk.stored > pack.length)
+        throw damaged('a chunk lies outside the listed packs')
+      this.#named.add(chunk.pack)
+    }
+    this.#hashes.add(chunk.rawHash)
+    this.#lengths.push(chunk.rawLength)
+    return chunk
+  }
+
+  #entry(entry: Entry): Entry {
+    this.#order.take(entry)
+    for (const {at: start, chunk, length} of entry.extents) {
+      const rawLength = this.#lengths[chunk]
+      if (rawLength === undefined)
+        throw damaged('an extent names a chunk that does not stand before it')
+      if (start + length > rawLength) throw damaged('an extent leaves its chunk')
+    }
+    this.#links.take(entry)
+    return entry
+  }
+}
