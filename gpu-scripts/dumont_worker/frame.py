@@ -60,7 +60,7 @@ def encode_frame(raw_length: int, raw_hash: bytes, encoded: Encoded) -> tuple[By
 
 
 def parse_header(data: BytesLike) -> FrameHeader:
-    """Reads the header at the start of `data`; raises INTEGRITY, or FORMAT_NEWER for a later one."""
+    """Reads the header at the start of `data`; raises INTEGRITY, FORMAT_NEWER for a later one."""
     if len(data) < HEADER:
         raise integrity("a frame shorter than its header")
     (magic, version, length, transform, codec, delta, encryption, zero, raw, payload, raw_hash) = (
