@@ -303,6 +303,16 @@ def read_segment(data: bytes) -> Iterator[tuple[int, ChunkRecord] | Entry]:
         yield decode_chunk_record(line) if "chunk" in line else decode_entry(line)
 
 
+def read_chunks(data: bytes, snapshot: str) -> tuple[int, Iterator[tuple[int, ChunkRecord]]]:
+    """Gives when a segment's scan began, in ns, and its chunks: entries are passed over unread."""
+    first, *lines = _gunzip(data).split("\n")
+    header = _object(first)
+    _check_header(header, "index", snapshot)
+    # Every writer that begins entries with this key gets by without parsing them.
+    others = (_object(line) for line in lines if not line.startswith('{"entry":'))
+    return wide(header.get("scannedAt")), (decode_chunk_record(o) for o in others if "chunk" in o)
+
+
 def encode_packs(snapshot: str, packs: Iterable[PackRecord]) -> bytes:
     """Gives the object `index/<id>/packs`."""
     lines = [_line({"kind": "packs", "format": 1, "snapshot": snapshot})]
@@ -366,13 +376,17 @@ _parse = json.JSONDecoder(parse_constant=_no_constant).decode
 
 def _lines(data: bytes) -> Iterator[Json]:
     for line in _gunzip(data).split("\n"):
-        try:
-            value = _parse(line)
-        except (ValueError, RecursionError):
-            raise integrity("a line is not JSON") from None
-        if type(value) is not dict:
-            raise integrity("a line is not an object")
-        yield value
+        yield _object(line)
+
+
+def _object(line: str) -> Json:
+    try:
+        value = _parse(line)
+    except (ValueError, RecursionError):
+        raise integrity("a line is not JSON") from None
+    if type(value) is not dict:
+        raise integrity("a line is not an object")
+    return value
 
 
 def _gunzip(data: bytes) -> str:
