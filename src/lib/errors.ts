@@ -70,7 +70,7 @@ export function isDumontError(error: unknown): error is DumontError {
     typeof error === 'object' &&
     error !== null &&
     (error as {name?: unknown}).name === 'DumontError' &&
-    String((error as {code?: unknown}).code) in CODES
+    Object.hasOwn(CODES, String((error as {code?: unknown}).code))
   )
 }
 

@@ -1,0 +1,51 @@
+import type {GrantedUrl, Reply} from './requests.js'
+import {
+  offProtocol,
+  type MessageOf,
+  type ObjectToSign,
+  type PackClaim,
+  type WorkerMessage,
+  type WorkerProgress,
+  type WorkerWarning,
+} from './protocol.js'
+
+/**
+ * What the operator's side does for the worker while a request runs. A handler that is left out is refused. One that
+ * rejects ends the request with its error: a worker that asks for what it must not have is never argued with.
+ */
+export interface RequestHandlers {
+  readonly sign?: (objects: readonly ObjectToSign[]) => Promise<readonly GrantedUrl[]>
+  readonly fetch?: (keys: readonly string[]) => Promise<readonly GrantedUrl[]>
+  readonly settle?: (key: string) => Promise<boolean>
+  readonly earlier?: (packs: readonly PackClaim[]) => Promise<readonly string[]>
+  readonly confirm?: (question: MessageOf<'confirm'>) => Promise<boolean>
+  readonly progress?: (progress: WorkerProgress) => void
+  readonly warning?: (warning: WorkerWarning) => void
+}
+
+/** Messages that want an answer. */
+export type Question = MessageOf<'confirm' | 'earlier' | 'fetch' | 'settle' | 'sign'>
+
+export function isQuestion(message: WorkerMessage): message is Question {
+  return ['confirm', 'earlier', 'fetch', 'settle', 'sign'].includes(message.type)
+}
+
+/** The reply to one question. */
+export async function answer(question: Question, handlers: RequestHandlers): Promise<Reply> {
+  return {type: 'reply', to: question.id, ...(await body(question, handlers))}
+}
+
+async function body(question: Question, handlers: RequestHandlers): Promise<Partial<Reply>> {
+  const {type} = question
+  if (type === 'sign') return {urls: [...(await granted(type, handlers.sign)(question.objects))]}
+  if (type === 'fetch') return {urls: [...(await granted(type, handlers.fetch)(question.keys))]}
+  if (type === 'settle') return {stored: await granted(type, handlers.settle)(question.key)}
+  if (type === 'earlier')
+    return {accepted: [...(await granted(type, handlers.earlier)(question.packs))]}
+  return {yes: await granted(type, handlers.confirm)(question)}
+}
+
+function granted<T>(type: string, handler: T | undefined): T {
+  if (handler) return handler
+  throw offProtocol(`a ${type} request that does not belong to what it was asked to do`)
+}

@@ -1,0 +1,108 @@
+import * as v from 'valibot'
+import {DumontError} from '../errors.js'
+import {MAX_LINE} from './protocol.js'
+import {root} from './results.js'
+import {
+  byteString,
+  code,
+  count,
+  digestedObject,
+  key,
+  lineageId,
+  messageId,
+  snapshotId,
+} from './wire-values.js'
+
+const parent = v.object({
+  id: snapshotId,
+  segments: v.array(digestedObject),
+  packs: digestedObject,
+  /** Whether its chunks may be named again. */
+  reuse: v.boolean(),
+  unusable: v.array(key),
+})
+
+const createRequest = v.object({
+  type: v.literal('create'),
+  snapshot: snapshotId,
+  repository: lineageId,
+  lineage: lineageId,
+  roots: v.array(byteString),
+  excludes: v.array(v.string()),
+  excludeCaches: v.boolean(),
+  crossMounts: v.boolean(),
+  protect: v.array(byteString),
+  parts: count,
+  /** Bytes; null lets the worker choose from the box's memory. */
+  memory: v.nullable(count),
+  codec: v.string(),
+  level: v.number(),
+  pin: v.picklist(['crc32', 'md5']),
+  dryRun: v.boolean(),
+  parent: v.nullable(parent),
+})
+
+const restoreRequest = v.object({
+  type: v.literal('restore'),
+  snapshot: snapshotId,
+  lineage: lineageId,
+  roots: v.array(root),
+  segments: v.array(digestedObject),
+  packs: digestedObject,
+  target: v.nullable(byteString),
+  include: v.array(v.string()),
+  overwrite: v.picklist(['always', 'if-changed', 'never']),
+  delete: v.boolean(),
+  rules: v.looseObject({}),
+  devices: v.boolean(),
+  includeAccessFiles: v.boolean(),
+  privileges: v.boolean(),
+  parts: count,
+  memory: v.nullable(count),
+  dryRun: v.boolean(),
+})
+
+const signedRequest = v.object({key, url: v.string(), headers: v.record(v.string(), v.string())})
+
+const reply = v.object({
+  type: v.literal('reply'),
+  to: messageId,
+  urls: v.exactOptional(v.array(signedRequest)),
+  stored: v.exactOptional(v.boolean()),
+  accepted: v.exactOptional(v.array(key)),
+  yes: v.exactOptional(v.boolean()),
+  error: v.exactOptional(v.object({code, message: v.string()})),
+})
+
+const withId = {id: messageId}
+
+/** Every message of the operator's side, as the fixtures have them. */
+export const operatorMessage = v.variant('type', [
+  v.object({...createRequest.entries, ...withId}),
+  v.object({...restoreRequest.entries, ...withId}),
+  reply,
+  v.object({type: v.literal('heartbeat')}),
+  v.object({type: v.literal('cancel')}),
+])
+
+export type OperatorMessage = v.InferOutput<typeof operatorMessage>
+/** A create as its caller states it; the conversation adds the id. */
+export type CreateRequest = v.InferOutput<typeof createRequest>
+export type ParentRequest = v.InferOutput<typeof parent>
+/** A restore as its caller states it; the conversation adds the id. */
+export type RestoreRequest = v.InferOutput<typeof restoreRequest>
+export type Reply = v.InferOutput<typeof reply>
+export type GrantedUrl = v.InferOutput<typeof signedRequest>
+
+/** One line for the worker; USAGE when it would be longer than the protocol allows. */
+export function encodeMessage(message: OperatorMessage): string {
+  const line = `${JSON.stringify(message)}\n`
+  if (Buffer.byteLength(line) <= MAX_LINE) return line
+  throw new DumontError(
+    'USAGE',
+    `a ${message.type} message of ${Buffer.byteLength(line)} bytes is too long`,
+    {
+      hint: 'give fewer or shorter paths and patterns',
+    },
+  )
+}

@@ -1,0 +1,77 @@
+import * as v from 'valibot'
+import {byCode, byteString, code, count, digestedObject, seconds, sha256} from './wire-values.js'
+
+const message = v.pipe(v.string(), v.maxLength(65_536))
+
+/** Entries by sort; the recount by the operator's machine must give the same. */
+export const counts = v.object({
+  entries: count,
+  files: count,
+  dirs: count,
+  symlinks: count,
+  others: count,
+  torn: count,
+  unreadable: count,
+})
+
+export const bytes = v.object({
+  raw: count,
+  new: count,
+  stored: count,
+  all: count,
+  codecs: v.record(
+    v.pipe(v.string(), v.regex(/^[a-z0-9_+/-]{1,64}$/)),
+    v.object({raw: count, stored: count}),
+  ),
+})
+
+/** What the worker says it stored as index; the operator's machine reads it back before it believes a word. */
+export const indexClaim = v.object({
+  segments: v.pipe(v.array(digestedObject), v.maxLength(100_000)),
+  packs: digestedObject,
+  entries: count,
+  chunks: count,
+  merkle: sha256,
+})
+
+export const root = v.object({
+  path: byteString,
+  given: v.exactOptional(byteString),
+  type: v.picklist(['dir', 'file']),
+})
+
+export const createResult = v.object({
+  roots: v.pipe(v.array(root), v.maxLength(1000)),
+  counts,
+  bytes,
+  seconds: v.object({scan: seconds, transfer: seconds, total: seconds}),
+  skippedMounts: v.array(byteString),
+  index: v.exactOptional(indexClaim),
+  decoders: v.pipe(v.array(code), v.maxLength(64)),
+  warnings: byCode,
+  notes: byCode,
+  reusedPacks: count,
+  sample: v.exactOptional(
+    v.array(v.object({codec: v.string(), raw: count, stored: count, seconds})),
+  ),
+})
+
+export const restoreResult = v.object({
+  counts: v.record(code, count),
+  bytes: v.object({raw: count, fetched: count, written: count}),
+  same: count,
+  written: count,
+  deleted: count,
+  failed: count,
+  failures: v.pipe(v.array(v.object({path: byteString, code, message})), v.maxLength(100)),
+  seconds: v.union([seconds, v.record(code, seconds)]),
+  warnings: byCode,
+  notes: byCode,
+})
+
+export type Counts = v.InferOutput<typeof counts>
+export type Bytes = v.InferOutput<typeof bytes>
+export type IndexClaim = v.InferOutput<typeof indexClaim>
+export type Root = v.InferOutput<typeof root>
+export type CreateResult = v.InferOutput<typeof createResult>
+export type RestoreResult = v.InferOutput<typeof restoreResult>

@@ -1,0 +1,52 @@
+import type {Clock} from '../clock.js'
+import type {Session} from '../remote/session.js'
+import {interruption} from '../store/interruption.js'
+import {Conversation} from './conversation.js'
+import type {Hello} from './protocol.js'
+import type {RequestHandlers} from './request-handlers.js'
+import type {CreateRequest, RestoreRequest} from './requests.js'
+import {createResult, restoreResult, type CreateResult, type RestoreResult} from './results.js'
+
+/** A worker on a box that has said hello. */
+export interface Worker {
+  readonly hello: Hello
+  /** Rejects with the worker's error, WORKER when it ended or broke the protocol, UNREACHABLE, INTERRUPTED. */
+  create(
+    request: CreateRequest,
+    handlers: RequestHandlers,
+    signal?: AbortSignal,
+  ): Promise<CreateResult>
+  restore(
+    request: RestoreRequest,
+    handlers: RequestHandlers,
+    signal?: AbortSignal,
+  ): Promise<RestoreResult>
+  /** Ends the worker within two seconds. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Starts the worker and waits for its hello. `argv` is what equipping the box found. */
+export async function startWorker(
+  session: Session,
+  {argv}: {readonly argv: readonly string[]},
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<Worker> {
+  if (signal?.aborted) throw interruption(signal)
+  const running = await session.start(argv, signal)
+  const conversation = new Conversation(running, session, clock)
+  try {
+    const hello = await conversation.open(signal)
+    return {
+      hello,
+      create: (request, handlers, cancel) =>
+        conversation.request(request, createResult, handlers, cancel),
+      restore: (request, handlers, cancel) =>
+        conversation.request(request, restoreResult, handlers, cancel),
+      close: () => conversation.close(),
+    }
+  } catch (error) {
+    await conversation.close()
+    throw error
+  }
+}
