@@ -1,0 +1,57 @@
+import {createHash} from 'node:crypto'
+import {DumontError} from '../errors.js'
+import {readIndex, type IndexLine} from '../format/index-reader.js'
+import type {Manifest} from '../format/manifest.js'
+import {parsePackList, type PackRecord} from '../format/pack-list.js'
+import type {Store} from '../store/store.js'
+
+/** An object named together with its digest, as manifests do. */
+export interface DigestedObject {
+  readonly key: string
+  /** Bytes. */
+  readonly length: number
+  readonly sha256: string
+}
+
+type Indexed = Pick<Manifest, 'id'> & {
+  readonly index: Pick<Manifest['index'], 'packs' | 'segments'>
+}
+
+/** The bytes of one index object; rejects INTEGRITY unless length and SHA-256 are what its namer said. */
+export async function getDigested(
+  store: Store,
+  {key, length, sha256}: DigestedObject,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const bytes = await store.get(key, {limit: length}, signal)
+  if (bytes.length !== length)
+    throw new DumontError(
+      'INTEGRITY',
+      `${key} has ${bytes.length} bytes where ${length} were stored`,
+    )
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256)
+    throw new DumontError('INTEGRITY', `${key} is not what was stored: its SHA-256 differs`)
+  return bytes
+}
+
+/** The packs a snapshot needs, its own and inherited ones. */
+export async function readPacks(
+  store: Store,
+  {id, index}: Indexed,
+  signal?: AbortSignal,
+): Promise<PackRecord[]> {
+  return parsePackList(await getDigested(store, index.packs, signal), id)
+}
+
+/** Streams the index from the store, segment by segment, every digest and cross check done. */
+export function readStoredIndex(
+  store: Store,
+  {id, index}: Indexed,
+  packs: readonly PackRecord[],
+  signal?: AbortSignal,
+): AsyncGenerator<IndexLine, void, undefined> {
+  async function* segments(): AsyncGenerator<Uint8Array> {
+    for (const segment of index.segments) yield await getDigested(store, segment, signal)
+  }
+  return readIndex(segments(), {packs, snapshot: id})
+}
