@@ -20,8 +20,8 @@ const SYSTEM = [
  */
 export async function ensureServers() {
   // sbin holds sshd and setcap and is not on the PATH of every user.
-  const folders = [process.env.PATH ?? '', '/usr/sbin', '/sbin', ...(await goFolders())]
-  const path = folders.join(delimiter)
+  const system = [process.env.PATH ?? '', '/usr/sbin', '/sbin', '/usr/local/go/bin'].join(delimiter)
+  const path = [system, ...(await goFolders(system))].join(delimiter)
   const absent = SYSTEM.filter(([program]) => !find(program, path))
   if (absent.length > 0) await installSystem(absent.map(([, name]) => name))
   if (!find('versitygw', path)) await installVersitygw(path)
@@ -43,12 +43,12 @@ async function installVersitygw(path) {
   await run(['go', 'install', VERSITYGW], {env: {CGO_ENABLED: '0', PATH: path}, minutes: 15})
 }
 
-async function goFolders() {
-  const usual = ['/usr/local/go/bin']
-  const {code, stdout} = await run(['go', 'env', 'GOBIN', 'GOPATH'], {capture: true, minutes: 1})
-  if (code !== 0) return usual
-  const [bin, root] = stdout.split('\n')
-  return [...usual, ...(bin ? [bin] : []), ...(root ? [join(root.split(delimiter)[0], 'bin')] : [])]
+/** Where `go install` puts programs. */
+async function goFolders(path) {
+  const command = ['go', 'env', 'GOBIN', 'GOPATH']
+  const {code, stdout} = await run(command, {capture: true, env: {PATH: path}, minutes: 1})
+  const [bin, root] = code === 0 ? stdout.split('\n') : []
+  return [...(bin ? [bin] : []), ...(root ? [join(root.split(delimiter)[0], 'bin')] : [])]
 }
 
 function find(program, path) {
