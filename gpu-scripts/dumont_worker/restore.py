@@ -1,0 +1,289 @@
+"""Restore a snapshot over a tree: fetch its index, look at what is there, write what differs, leave the rest alone."""
+
+import ctypes
+import os
+import pwd
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import box as box_facts
+from . import delete_extra, restored, target
+from .access_files import is_access_file
+from .compare import Action
+from .errors import WorkerError
+from .protocol import RestoreRequest
+from .restore_crew import DECODERS, Crew, buffer_bytes, engine_count
+from .restore_index import Urls, read_index
+from .restore_run import Run, unwritable
+from .restore_runs import Runs, at_or_below
+from .restore_scope import WANTED, Layout, Scope, include_rule, lay_out
+from .restore_survey import Survey
+from .restore_write import Write
+from .serve import Box
+from .session import Link
+from .spool import Spool
+
+# Below this id are the system's own users, whose homes hold nobody's keys.
+_FIRST_USER = 1000
+
+
+def run(link: Link, request: RestoreRequest, box: Box) -> dict[str, Any]:
+    """Do a restore and give the fields of `result`; Cancelled, WorkerError.
+
+    Owners are restored by number, never by name (see metadata.py). Nothing is written before the index is proven, the
+    target looked at, and room for all of it found.
+    """
+    layout = lay_out(request.roots, request.target)
+    refuse_private(layout, box)
+    for asked, real in layout.resolved:
+        link.warn("target", asked, f"is a symbolic link; restoring to {os.fsdecode(real)!r}")
+    if request.dry_run:
+        return restore(link, request, box, layout, "dry")
+    with Runs(box.private).begin(places(layout)) as run_id:
+        return restore(link, request, box, layout, run_id)
+
+
+def places(layout: Layout) -> tuple[bytes, ...]:
+    """Return where each root goes, as absolute paths."""
+    return tuple(
+        target.absolute(layout.bases[where.base], where.path) for where in layout.destinations
+    )
+
+
+def refuse_private(layout: Layout, box: Box) -> None:
+    """Refuse to write into the worker's own directory; WorkerError USAGE."""
+    own = os.path.realpath(box.private.path)
+    for place in places(layout):
+        if at_or_below(place, own):
+            raise WorkerError("USAGE", f"{os.fsdecode(place)!r} is dumont's own directory")
+
+
+def protection(request: RestoreRequest, box: Box) -> Callable[[bytes], bool]:
+    """Return what tells of paths that are left alone: dumont's own, and those that keep the box reachable."""
+    own = os.path.realpath(box.private.path)
+    homes = {box_facts.home()}
+    homes |= {
+        os.fsencode(user.pw_dir)
+        for user in pwd.getpwall()
+        if user.pw_uid >= _FIRST_USER and user.pw_dir.strip("/")
+    }
+
+    def is_protected(path: bytes) -> bool:
+        if at_or_below(path, own):
+            return True
+        return not request.include_access_files and is_access_file(path, homes)
+
+    return is_protected
+
+
+def restore(
+    link: Link, request: RestoreRequest, box: Box, layout: Layout, run_id: str
+) -> dict[str, Any]:
+    """Do all steps of a restore under a run id."""
+    spool = Spool(box.private.make("restores"))
+    this = Run(link, request, layout, protection(request, box), run_id)
+    count = engine_count(box.cpus, request.parts, request.memory)
+    parts = -(-request.parts // count)
+    settings = {
+        "run": run_id,
+        "privileges": request.privileges,
+        "parts": parts,
+        "decoders": DECODERS,
+        "memory": buffer_bytes(count, request.memory),
+    }
+    crew = Crew(link, count, settings, box.native, most=count * (parts + DECODERS))
+    try:
+        result = Steps(this, crew, box, spool).all()
+        crew.close()
+        return result
+    finally:
+        crew.kill()
+        this.close()
+        spool.close()
+
+
+class Steps:
+    """The steps of one restore, in order, each timed."""
+
+    def __init__(self, run: Run, crew: Crew, box: Box, spool: Spool) -> None:
+        """Work on `run`."""
+        self._run = run
+        self._crew = crew
+        self._box = box
+        self._spool = spool
+        self._urls = Urls(run.link)
+        self._begun = self._last = time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    def all(self) -> dict[str, Any]:
+        """Do everything and give the result."""
+        run = self._run
+        self._read_index()
+        survey = Survey(run, self._crew)
+        try:
+            self._survey(survey)
+            if run.request.dry_run:
+                return self._foretell(survey)
+            self._make_bases()
+            self._write(survey)
+        finally:
+            survey.close()
+        self._flush()
+        self._record()
+        return self._result(survey)
+
+    def _lap(self, name: str) -> None:
+        now = time.monotonic()
+        self._seconds[name] = round(now - self._last, 3)
+        self._last = now
+
+    def _read_index(self) -> None:
+        run = self._run
+        run.link.progress.phase("index")
+        scope = Scope(run.request.roots, run.layout, include_rule(run.request.include))
+        run.index = read_index(run.link, run.request, self._urls, run.layout, scope, self._spool)
+        self._lap("index")
+
+    def _survey(self, survey: Survey) -> None:
+        run = self._run
+        run.link.progress.phase("compare")
+        run.open_bases(create=False)
+        self._tell_bases()
+        survey.walk()
+        run.link.progress.totals(survey.totals.files, survey.totals.raw)
+        survey.check_decoders()
+        survey.check_space()
+        self._lap("compare")
+
+    def _tell_bases(self) -> None:
+        known = [base and (base.path, base.dev, base.ino) for base in self._run.bases]
+        self._crew.tell_all(("bases", known))
+
+    def _make_bases(self) -> None:
+        """Make missing targets and prove that they can be written, before anything is fetched."""
+        run = self._run
+        run.open_bases(create=True)
+        writes = any(action in (Action.CREATE, Action.REPLACE) for action in run.actions)
+        for number, path in enumerate(run.layout.bases if writes else ()):
+            probe = target.temp_name(run.run_id, len(run.actions))
+            try:
+                os.close(target.create_file(run.base_fds[number], probe))
+                target.remove_quietly(run.base_fds[number], probe)
+            except OSError as error:
+                raise unwritable(path, error) from error
+        self._tell_bases()
+
+    def _write(self, survey: Survey) -> None:
+        run = self._run
+        run.link.progress.phase("write")
+        write = Write(run, survey, self._crew, self._urls)
+        try:
+            write.write()
+            write.link()
+        finally:
+            # Engines first: none must make a temporary file after the last was removed.
+            if write.busy:
+                self._crew.kill()
+                write.abandon()
+        self._lap("write")
+        run.link.progress.phase("metadata")
+        if run.request.delete:
+            self._delete()
+        write.finish_directories()
+        self._lap("metadata")
+
+    def _delete(self) -> None:
+        run = self._run
+        if run.counts["failed"]:
+            run.link.warn("undeleted", b"", "nothing was deleted: not everything was restored")
+            return
+        extra = delete_extra.find_extra(run, self._box.private.node())
+        if extra and delete_extra.confirm(run, extra):
+            delete_extra.remove(run, extra)
+
+    def _flush(self) -> None:
+        """Wait until the disk has everything: a record of a complete restore must not outlive its data."""
+        for fd in self._run.base_fds:
+            done = threading.Event()
+            thread = threading.Thread(target=sync, args=(fd, done), daemon=True)
+            thread.start()
+            while not done.wait(0.1):
+                self._run.link.check()
+        self._lap("sync")
+
+    def _record(self) -> None:
+        run = self._run
+        restored.record(
+            self._box.private,
+            run.request.lineage,
+            run.request.snapshot,
+            list(places(run.layout)),
+            self._is_complete(),
+        )
+
+    def _is_complete(self) -> bool:
+        """Tell whether the content of every chunk was proven here, written or compared."""
+        run = self._run
+        if run.request.include or run.counts["failed"]:
+            return False
+        unproven = (Action.KEEP, Action.SKIP)
+        return not any(
+            item.kind == "file" and item.role == WANTED and run.actions[number] in unproven
+            for number, item in run.index.spool.items()
+        )
+
+    def _foretell(self, survey: Survey) -> dict[str, Any]:
+        """Give the result of a dry run: what would be done."""
+        run = self._run
+        for number, item in run.index.spool.items():
+            action = run.actions[number]
+            if item.kind == "file" and item.role == WANTED:
+                same = action in (Action.SAME, Action.KEEP, Action.METADATA)
+                run.counts["same"] += same
+                run.counts["written"] += action in (Action.CREATE, Action.REPLACE, Action.LINK)
+                if action in (Action.CREATE, Action.REPLACE):
+                    run.raw_written += sum(extent[3] for extent in item.extents)
+        run.fetched = survey.bytes_to_fetch()
+        if run.request.delete and not run.counts["failed"]:
+            extra = delete_extra.find_extra(run, self._box.private.node())
+            run.counts["deleted"] = len(extra)
+        return self._result(survey)
+
+    def _result(self, survey: Survey) -> dict[str, Any]:
+        run = self._run
+        totals = survey.totals
+        kinds = totals.kinds
+        plain = sum(kinds.get(kind, 0) for kind in ("file", "dir", "symlink"))
+        self._seconds["total"] = round(time.monotonic() - self._begun, 3)
+        return {
+            "counts": {
+                "entries": totals.entries,
+                "files": totals.files,
+                "dirs": kinds.get("dir", 0),
+                "symlinks": kinds.get("symlink", 0),
+                "others": totals.entries - plain,
+            },
+            "bytes": {"raw": totals.raw, "fetched": run.fetched, "written": run.raw_written},
+            **run.counts,
+            "failures": run.failures,
+            "seconds": self._seconds,
+            "warnings": dict(run.link.warnings),
+            "notes": dict(run.link.notes),
+        }
+
+
+def sync(fd: int, done: threading.Event) -> None:
+    """Flush the file system of a directory to the disk, as far as the system lets one wait for it."""
+    try:
+        # O_PATH is not enough for syncfs.
+        real = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        try:
+            ctypes.CDLL(None).syncfs(real)
+        finally:
+            os.close(real)
+    except (OSError, AttributeError):
+        os.sync()
+    finally:
+        done.set()

@@ -1,0 +1,151 @@
+"""The engines of a restore: jobs go to the one with least to do, results come back as calls on the main thread."""
+
+import queue
+from collections.abc import Callable
+from typing import Any
+
+from .engine_pool import EnginePool, Message
+from .errors import WorkerError
+from .session import Link
+
+OnResult = Callable[[Any], None]
+Job = tuple[Any, ...]
+
+# The link is looked at this often while engines are busy.
+_LOOK_SECONDS = 0.1
+# Memory of a process before it holds any data: interpreter, modules and, where planes are decoded, numpy.
+_PROCESS_BYTES = 40 << 20
+# Raw and scratch buffers of a decoding thread: a 4 MiB chunk, its planes and its copy.
+_DECODER_BYTES = 16 << 20
+DECODERS = 2
+# A job holds at most 8 MiB of frames and one more chunk; less memory than that would never let it start.
+LEAST_BUFFER = 16 << 20
+_MOST_ENGINES = 8
+
+
+def engine_count(cpus: int, parts: int, memory: int) -> int:
+    """Return how many engines to start; WorkerError USAGE when the memory is too small for one."""
+    count = max(1, min(cpus, _MOST_ENGINES, parts))
+    while count > 1 and buffer_bytes(count, memory) < LEAST_BUFFER:
+        count -= 1
+    if buffer_bytes(count, memory) < LEAST_BUFFER:
+        raise WorkerError("USAGE", "too little memory to restore", "give --memory 256MiB or more")
+    return count
+
+
+def buffer_bytes(engines: int, memory: int) -> int:
+    """Return how many fetched bytes each of several engines may hold."""
+    return (memory - _PROCESS_BYTES) // engines - _PROCESS_BYTES - DECODERS * _DECODER_BYTES
+
+
+class Crew:
+    """Engine processes, started with the first job; used from one thread."""
+
+    def __init__(
+        self, link: Link, count: int, settings: dict[str, Any], native: str | None, most: int
+    ) -> None:
+        """Let at most `most` jobs be under way."""
+        self._link = link
+        self._count = count
+        self._settings = settings
+        self._native = native
+        self._most = most
+        self._pool: EnginePool | None = None
+        self._events: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
+        self._waiting: dict[int, tuple[int, int, OnResult]] = {}
+        self._load = [0] * count
+        self._next = 0
+        self._greeting: Message | None = None
+
+    def tell_all(self, message: Message) -> None:
+        """Send something to every engine, also to those that start later; the last such message counts."""
+        self._greeting = message
+        if self._pool is not None:
+            for engine in range(self._count):
+                self._pool.send(engine, message)
+
+    def submit(self, kind: str, job: Job, weight: int, on_result: OnResult) -> None:
+        """Hand out a job, waiting until there is room; Cancelled, or the failure of an engine."""
+        while len(self._waiting) >= self._most:
+            self._take_event()
+        self._take_events()
+        pool = self._started()
+        engine = self._load.index(min(self._load))
+        number = self._next
+        self._next += 1
+        self._waiting[number] = (engine, weight, on_result)
+        self._load[engine] += weight
+        pool.send(engine, (kind, number, *job))
+
+    @property
+    def room(self) -> bool:
+        """Whether another job would start at once."""
+        return len(self._waiting) < self._most
+
+    def wait(self) -> None:
+        """Wait for one result."""
+        self._take_event()
+
+    def drain(self) -> None:
+        """Wait until every job has its result; callbacks may submit more."""
+        while self._waiting:
+            self._take_event()
+
+    def close(self) -> None:
+        """End the engines after their work."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def kill(self) -> None:
+        """End the engines at once."""
+        if self._pool is not None:
+            self._pool.kill()
+            self._pool = None
+
+    def _started(self) -> EnginePool:
+        if self._pool is None:
+            self._pool = EnginePool(
+                self._count,
+                "restore",
+                self._settings,
+                lambda engine, message: self._events.put((engine, message)),
+                self._native,
+            )
+            if self._greeting is not None:
+                self.tell_all(self._greeting)
+        return self._pool
+
+    def _take_events(self) -> None:
+        while not self._events.empty():
+            self._take_event()
+        self._link.check()
+
+    def _take_event(self) -> None:
+        while True:
+            self._link.check()
+            try:
+                _, message = self._events.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            if self._handle(message):
+                return
+
+    def _handle(self, message: Message) -> bool:
+        """Act on one message; True when it was a job's result."""
+        if message[0] == "failed":
+            raise message[1]
+        if message[0] == "parts":
+            for part, state in message[1].items():
+                if state is None:
+                    self._link.progress.idle(part)
+                else:
+                    self._link.progress.part(part, *state)
+            return False
+        if message[0] == "moved":
+            self._link.progress.add(transferred=message[1], raw=message[2])
+            return False
+        engine, weight, on_result = self._waiting.pop(message[1])
+        self._load[engine] -= weight
+        on_result(message[2])
+        return True

@@ -1,0 +1,183 @@
+"""Fetch a snapshot's index, prove every object of it, and keep what a restore needs of it in little memory."""
+
+import hashlib
+import time
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+from . import transfer
+from .entry import ChunkRecord, Entry
+from .errors import WorkerError, integrity
+from .index import IndexReader, PackRecord, decode_packs
+from .protocol import ObjectRef, RestoreRequest
+from .restore_scope import Layout, Placed, Scope
+from .session import Link
+from .spool import Item, Spool
+from .target import join
+
+# A segment is 16 MiB before compression, a pack list 130 bytes a pack; what claims more is not ours.
+OBJECT_MAX = 64 << 20
+# URLs live 15 minutes; one that was handed out this long ago is not used for a new task.
+URL_SECONDS = 600.0
+KEYS_AT_ONCE = 64
+RENEWALS = 3
+_DECODABLE = frozenset({"none", "zstd"})
+
+Signed = dict[str, Any]
+
+
+class Urls:
+    """Signed GET URLs from the operator's machine, kept while they are fresh."""
+
+    def __init__(self, link: Link) -> None:
+        """Ask through `link`."""
+        self._link = link
+        self._known: dict[str, tuple[Signed, float]] = {}
+
+    def get(self, key: str, ahead: list[str] | None = None) -> Signed:
+        """Return the URL of a key, asking for those that will be needed next in the same message."""
+        known = self._known.get(key)
+        if known is None or time.monotonic() - known[1] > URL_SECONDS:
+            self._ask([key, *(other for other in ahead or [] if other != key)][:KEYS_AT_ONCE])
+            known = self._known[key]
+        return known[0]
+
+    def renew(self, key: str) -> None:
+        """Forget a URL that the store does not honour any more."""
+        self._known.pop(key, None)
+
+    def _ask(self, keys: list[str]) -> None:
+        now = time.monotonic()
+        self._known = {k: v for k, v in self._known.items() if now - v[1] <= URL_SECONDS}
+        urls = self._link.request("fetch", keys=keys).get("urls")
+        if not isinstance(urls, list) or len(urls) != len(keys):
+            raise WorkerError("WORKER", "the operator's machine gave other URLs than asked for")
+        for key, signed in zip(keys, urls, strict=True):
+            if not isinstance(signed, dict) or signed.get("key") != key:
+                raise WorkerError("WORKER", "the operator's machine gave a URL of another key")
+            self._known[key] = ({"url": signed["url"], "headers": signed["headers"]}, now)
+
+
+def fetch_object(link: Link, urls: Urls, wanted: ObjectRef) -> bytes:
+    """Fetch one index object and prove its length and SHA-256; WorkerError INTEGRITY when it is another."""
+    if not 0 < wanted.length <= OBJECT_MAX:
+        raise integrity(f"{wanted.key} has an impossible length")
+    for _ in range(RENEWALS):
+        try:
+            span = (0, wanted.length - 1)
+            data = transfer.get(urls.get(wanted.key), span, None, None, link.cancelled)
+        except transfer.UrlExpired:
+            urls.renew(wanted.key)
+            continue
+        if hashlib.sha256(data).hexdigest() != wanted.sha256:
+            raise integrity(f"{wanted.key} is damaged: its SHA-256 is not what the manifest says")
+        return bytes(data)
+    raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
+
+
+class ChunkTable:
+    """Where every chunk of the index lies, about 100 bytes each."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.raw = array("I")
+        self.pack = array("I")
+        self.at = array("I")
+        self.stored = array("I")
+        self._hashes = bytearray()
+        self._decodable = bytearray()
+
+    def __len__(self) -> int:
+        """Return the number of chunks."""
+        return len(self.raw)
+
+    def add(self, record: ChunkRecord) -> None:
+        """Append the next chunk."""
+        self.raw.append(record.raw)
+        self.pack.append(record.pack)
+        self.at.append(record.at)
+        self.stored.append(record.stored)
+        self._hashes += record.hash
+        self._hashes += record.frame
+        self._decodable.append(record.codec in _DECODABLE and record.base is None)
+
+    def hashes(self, chunk: int) -> tuple[bytes, bytes]:
+        """Return raw hash and frame hash."""
+        at = 64 * chunk
+        return bytes(self._hashes[at : at + 32]), bytes(self._hashes[at + 32 : at + 64])
+
+    def decodable(self, chunk: int) -> bool:
+        """Tell whether this worker has the decoder."""
+        return bool(self._decodable[chunk])
+
+
+@dataclass(slots=True)
+class Index:
+    """A snapshot's index, cut down to what is in scope."""
+
+    packs: list[PackRecord]
+    chunks: ChunkTable
+    spool: Spool
+    linked: set[tuple[int, bytes]]
+    """Places of the first members of hard-link groups that have a further member in scope."""
+
+
+def read_index(
+    link: Link, request: RestoreRequest, urls: Urls, layout: Layout, scope: Scope, spool: Spool
+) -> Index:
+    """Fetch and check the whole index; nothing has been written to the target when it raises INTEGRITY."""
+    ahead = [request.packs.key, *(segment.key for segment in request.segments)]
+    urls.get(request.packs.key, ahead)
+    packs = decode_packs(fetch_object(link, urls, request.packs), request.snapshot)
+    index = Index(packs, ChunkTable(), spool, set())
+    segments = (fetch_object(link, urls, wanted) for wanted in request.segments)
+    for line in IndexReader(segments, request.snapshot, packs):
+        if isinstance(line, Entry):
+            for placed in scope.place(line):
+                add_to(index, layout, placed)
+        else:
+            index.chunks.add(line[1])
+            if len(index.chunks) % 1024 == 0:
+                link.check()
+    return index
+
+
+def add_to(index: Index, layout: Layout, placed: Placed) -> None:
+    """Spool one placed entry."""
+    link = place_of_link(placed.entry, layout)
+    if link is not None:
+        index.linked.add(link)
+    index.spool.add(as_item(placed, link))
+
+
+def place_of_link(entry: Entry, layout: Layout) -> tuple[int, bytes] | None:
+    """Return where the first member of an entry's hard-link group goes."""
+    if entry.link is None:
+        return None
+    root, path = entry.link
+    where = layout.destinations[root]
+    return where.base, join(where.path, path)
+
+
+def as_item(placed: Placed, link: tuple[int, bytes] | None) -> Item:
+    """Return what the spool keeps of an entry."""
+    entry = placed.entry
+    return Item(
+        entry.kind,
+        entry.root,
+        placed.base,
+        placed.path,
+        placed.role,
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime,
+        entry.xattrs,
+        entry.size,
+        entry.hash,
+        tuple([tuple(extent) for extent in entry.extents]),  # type: ignore[misc]
+        link,
+        entry.target,
+        entry.device,
+    )

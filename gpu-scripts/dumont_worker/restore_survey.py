@@ -1,0 +1,308 @@
+"""Look at the target before anything is changed: decide about every entry, and add up what it will take."""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import metadata, target
+from .compare import WRITES, Action, decide
+from .errors import WorkerError
+from .restore_crew import Crew
+from .restore_run import Run, disk_full, failure_of
+from .restore_scope import WANTED, WAY, within
+from .spool import Item
+
+_BATCH_FILES = 256
+_BATCH_BYTES = 64 << 20
+# Replaced files are gone only when their successors are complete; so much may be there twice.
+_TWICE = 1 << 30
+
+Found = os.stat_result
+Decision = tuple[Action, Found | None]
+
+
+@dataclass(slots=True)
+class Need:
+    """What one file system has to take: bytes and inodes, and bytes that replace others."""
+
+    fd: int
+    bytes: int = 0
+    inodes: int = 0
+    replaced: int = 0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a restore is about, and what it will do."""
+
+    entries: int = 0
+    files: int = 0
+    raw: int = 0
+    same_raw: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Batch:
+    numbers: list[tuple[int, Item, Found]] = field(default_factory=list)
+    bytes: int = 0
+
+
+class Survey:
+    """One walk over the spooled entries beside the target."""
+
+    def __init__(self, run: Run, crew: Crew) -> None:
+        """Content is compared by `crew`."""
+        self._run = run
+        self._crew = crew
+        self.totals = Totals()
+        self.needed = bytearray(len(run.index.chunks))
+        """One byte a chunk: whether it must be fetched."""
+        self._needs: dict[int, Need] = {}
+        self._absent: tuple[int, bytes] | None = None
+        self._blocked: tuple[int, bytes] | None = None
+        self._batch = _Batch()
+        # First member in scope of each hard-link group, and groups by inode of files that have several names.
+        self.groups: dict[tuple[int, bytes], int] = {}
+        self._inodes: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self._last_need: tuple[tuple[int, bytes | None], Need] | None = None
+
+    def walk(self) -> None:
+        """Decide about every entry; Cancelled."""
+        run = self._run
+        run.actions = bytearray(len(run.index.spool))
+        for number, item in run.index.spool.items():
+            if number % 512 == 0:
+                run.link.check()
+            self._count(item)
+            action, found = self._decide(number, item)
+            run.actions[number] = action
+            if action in WRITES:
+                self._will_write(item, found)
+            elif action == Action.COMPARE and found is not None:
+                self._gather(number, item, found)
+        self._compare()
+        self._crew.drain()
+
+    def _count(self, item: Item) -> None:
+        if item.role != WANTED:
+            return
+        totals = self.totals
+        totals.entries += 1
+        totals.kinds[item.kind] = totals.kinds.get(item.kind, 0) + 1
+        if item.kind == "file":
+            totals.files += 1
+            totals.raw += data_bytes(item)
+
+    def _decide(self, number: int, item: Item) -> Decision:
+        run = self._run
+        if self._blocked is not None and inside(item, self._blocked):
+            run.fail(number, item, ("type-conflict", "the directory that holds it cannot be made"))
+            return Action.FAILED, None
+        if run.is_protected(run.where(item)):
+            run.link.note("protected", run.where(item))
+            return Action.SKIP, None
+        if item.kind in ("char", "block") and not (run.request.devices and run.policy.uid == 0):
+            run.link.note("device", run.where(item))
+            return Action.SKIP, None
+        try:
+            found = self._look(item)
+        except OSError as error:
+            run.fail(number, item, failure_of(error))
+            if item.kind == "dir":
+                self._blocked = (item.base, item.path)
+            return Action.FAILED, None
+        return self._decide_found(number, item, found), found
+
+    def _look(self, item: Item) -> Found | None:
+        """Return what stands at an item's place, and remember directories that are missing."""
+        if self._absent is not None and inside(item, self._absent):
+            return None
+        if self._run.bases[item.base] is None:
+            return None
+        if not item.path:
+            return os.fstat(self._run.base_fds[item.base])
+        directory, name = self._run.directory_of(item)
+        found = target.look(directory, name)
+        if item.kind == "dir" and (found is None or not stat.S_ISDIR(found.st_mode)):
+            self._absent = (item.base, item.path)
+        return found
+
+    def _decide_found(self, number: int, item: Item, found: Found | None) -> Action:
+        run = self._run
+        overwrite = "if-changed" if item.role == WAY else run.request.overwrite
+        action = decide(item, found, overwrite)
+        if item.kind == "dir" and item.role != WANTED and action == Action.METADATA:
+            return Action.KEEP
+        if action == Action.FAILED:
+            assert found is not None  # nothing there is never a conflict
+            run.fail(number, item, ("type-conflict", f"{describe(found)} stands there"))
+            if item.kind == "dir":
+                self._blocked = (item.base, item.path)
+            return action
+        if item.kind == "dir" or action in (Action.KEEP, Action.SKIP):
+            return action
+        if self._is_further_name(number, item):
+            return Action.LINK
+        if found is None:
+            return action
+        return self._decide_existing(item, found, action)
+
+    def _is_further_name(self, number: int, item: Item) -> bool:
+        """Tell whether an item is a link to another that is restored; else it leads its group from now on."""
+        place = item.link or (item.base, item.path)
+        if item.link is None and place not in self._run.index.linked:
+            return False
+        leader = self.groups.setdefault(place, number)
+        return leader != number
+
+    def _decide_existing(self, item: Item, found: Found, action: Action) -> Action:
+        if action == Action.REPLACE:
+            return action
+        if item.kind != "file":
+            return self._compare_special(item, found)
+        if found.st_nlink > 1:
+            # Two files that the snapshot holds apart must not stay one inode here.
+            group = item.link or (item.base, item.path)
+            if self._inodes.setdefault((found.st_dev, found.st_ino), group) != group:
+                return Action.REPLACE
+        return Action.COMPARE
+
+    def _gather(self, number: int, item: Item, found: Found) -> None:
+        batch = self._batch
+        batch.numbers.append((number, item, found))
+        batch.bytes += item.size
+        if len(batch.numbers) >= _BATCH_FILES or batch.bytes >= _BATCH_BYTES:
+            self._compare()
+
+    def _compare_special(self, item: Item, found: Found) -> Action:
+        directory, name = self._run.directory_of(item)
+        meta = metadata.of_item(item)
+        if item.kind == "symlink":
+            if os.readlink(name, dir_fd=directory) != item.target:
+                return Action.REPLACE
+            handle: bytes | str = os.fsencode(target.by_descriptor(directory)) + b"/" + name
+            differs = metadata.differs(handle, found, item.kind, meta, self._run.policy)
+        else:
+            with target.pinned(directory, name) as fd:
+                handle = target.by_descriptor(fd)
+                differs = metadata.differs(handle, found, item.kind, meta, self._run.policy)
+        return Action.METADATA if differs else Action.SAME
+
+    def _compare(self) -> None:
+        """Send the files gathered so far to an engine."""
+        batch, self._batch = self._batch, _Batch()
+        if not batch.numbers:
+            return
+        files = [
+            (item.base, item.path, item.size, item.hash, tuple(metadata.of_item(item)))
+            for _, item, _ in batch.numbers
+        ]
+        self._crew.submit("compare", (files,), batch.bytes, self._on_compared(batch))
+
+    def _on_compared(self, batch: _Batch) -> Callable[[list[int]], None]:
+        def take(verdicts: list[int]) -> None:
+            for (number, item, found), verdict in zip(batch.numbers, verdicts, strict=True):
+                action = Action(verdict)
+                # A file with other names keeps its metadata for their sake: the entry gets an inode of its own.
+                if action == Action.METADATA and found.st_nlink > 1:
+                    action = Action.REPLACE
+                self._run.actions[number] = action
+                if action == Action.REPLACE:
+                    self._will_write(item, found)
+                else:
+                    self.totals.same_raw += data_bytes(item)
+                    self._run.link.progress.add(raw=data_bytes(item))
+
+        return take
+
+    def _will_write(self, item: Item, found: Found | None) -> None:
+        for _, chunk, _, _ in item.extents:
+            self.needed[chunk] = 1
+        need = self._need(item)
+        size = sum((length + 4095) & ~4095 for _, _, _, length in item.extents)
+        gone = found.st_blocks * 512 if found is not None and found.st_nlink == 1 else 0
+        need.bytes += max(0, size - gone)
+        need.replaced += min(size, gone)
+        need.inodes += found is None
+
+    def _need(self, item: Item) -> Need:
+        """Return the account of the file system that an item goes to: that of the nearest existing directory."""
+        if self._run.bases[item.base] is None:
+            place: tuple[int, bytes | None] = (item.base, None)
+        elif self._absent is not None and inside(item, self._absent):
+            place = (item.base, target.split(self._absent[1])[0])
+        else:
+            place = (item.base, target.split(item.path)[0])
+        # Files of one directory come one after the other.
+        if self._last_need is None or self._last_need[0] != place:
+            self._last_need = (place, self._account(*place))
+        return self._last_need[1]
+
+    def _account(self, base: int, directory: bytes | None) -> Need:
+        if directory is None:
+            _, fd = target.nearest(self._run.layout.bases[base])
+        else:
+            fd = os.dup(self._run.directories.open(base, directory))
+        device = os.fstat(fd).st_dev
+        if device in self._needs:
+            os.close(fd)
+        else:
+            self._needs[device] = Need(fd)
+        return self._needs[device]
+
+    def check_space(self, statvfs: Callable[[int], os.statvfs_result] = os.fstatvfs) -> None:
+        """Refuse what cannot fit; WorkerError BOX_DISK_FULL with the figures."""
+        for need in self._needs.values():
+            free = statvfs(need.fd)
+            wanted = need.bytes + min(need.replaced, _TWICE)
+            # File systems without a limit of their own (some tmpfs, btrfs's inodes) answer 0 for the total.
+            if free.f_blocks and wanted > free.f_bavail * free.f_frsize:
+                there = free.f_bavail * free.f_frsize
+                raise disk_full(f"the restore needs {mib(wanted)}, {mib(there)} are free")
+            if free.f_files and need.inodes > free.f_favail:
+                raise disk_full(f"the restore needs {need.inodes} inodes, {free.f_favail} are free")
+
+    def check_decoders(self) -> None:
+        """Refuse what this worker cannot decode, before anything is fetched."""
+        chunks = self._run.index.chunks
+        for chunk, wanted in enumerate(self.needed):
+            if wanted and not chunks.decodable(chunk):
+                raise WorkerError(
+                    "BOX_UNSUITABLE",
+                    "this worker lacks a decoder that the snapshot needs",
+                    "restore with the dumont release that made the snapshot",
+                )
+
+    def bytes_to_fetch(self) -> int:
+        """Return the stored bytes of all chunks that must be fetched."""
+        stored = self._run.index.chunks.stored
+        return sum(stored[chunk] for chunk, wanted in enumerate(self.needed) if wanted)
+
+    def close(self) -> None:
+        """Close what the space check kept open."""
+        for need in self._needs.values():
+            os.close(need.fd)
+        self._needs.clear()
+
+
+def data_bytes(item: Item) -> int:
+    """Return the bytes of a file that are not holes; further names of a file count nothing."""
+    return 0 if item.link else sum(extent[3] for extent in item.extents)
+
+
+def inside(item: Item, place: tuple[int, bytes]) -> bool:
+    """Tell whether an item is at a place or below it."""
+    return item.base == place[0] and within(item.path, place[1])
+
+
+def describe(found: Found) -> str:
+    """Say what kind of thing stands somewhere."""
+    names = {stat.S_IFDIR: "a directory", stat.S_IFREG: "a file", stat.S_IFLNK: "a symbolic link"}
+    return names.get(stat.S_IFMT(found.st_mode), "a special file")
+
+
+def mib(count: int) -> str:
+    """Show a number of bytes."""
+    return f"{count / (1 << 20):,.1f} MiB"
