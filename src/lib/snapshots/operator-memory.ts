@@ -1,0 +1,140 @@
+import {randomBytes} from 'node:crypto'
+import {mkdir, open, readdir, readFile, rename, rm} from 'node:fs/promises'
+import {join} from 'node:path'
+import * as v from 'valibot'
+import {DumontError} from '../errors.js'
+import {untrusted} from '../untrusted.js'
+import {lineagesOf, type Lineage} from './lineages.js'
+import type {StoredManifest} from './manifests.js'
+
+const remembered = v.object({
+  lineage: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+  label: v.string(),
+  sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  snapshot: v.string(),
+})
+
+/** The newest snapshot of a lineage that this operator's machine has seen. */
+export type Remembered = v.InferOutput<typeof remembered>
+
+/** What this machine has seen of one repository, so that a store that was set back is noticed. */
+export interface OperatorMemory {
+  all(): Promise<readonly Remembered[]>
+  /** Raises what is known; a lower sequence changes nothing. */
+  remember(seen: Remembered): Promise<void>
+  /** After a deletion of our own, or when the operator accepts what the store shows. */
+  replace(lineage: string, seen: Remembered | undefined): Promise<void>
+}
+
+/** One small file a lineage, so that two commands at once do not undo each other. */
+export function openOperatorMemory(stateDir: string, repository: string): OperatorMemory {
+  const folder = join(stateDir, repository, 'lineages')
+  const pathOf = (lineage: string) => join(folder, `${lineage}.json`)
+  const replace: OperatorMemory['replace'] = async (lineage, seen) => {
+    if (seen) await writeWhole(folder, pathOf(lineage), JSON.stringify(seen))
+    else await rm(pathOf(lineage), {force: true})
+  }
+  return {
+    replace,
+    async all() {
+      const names = (await namesIn(folder)).filter((name) => /^[0-9a-f]{32}\.json$/.test(name))
+      return Promise.all(names.map((name) => read(join(folder, name))))
+    },
+    async remember(seen) {
+      const known = await readIfThere(pathOf(seen.lineage))
+      if (!known || known.sequence <= seen.sequence) await replace(seen.lineage, seen)
+    },
+  }
+}
+
+/** What memory keeps of a lineage's newest snapshot. */
+export function rememberedOf({id, manifest}: StoredManifest): Remembered {
+  const {label, lineage, sequence} = manifest
+  return {label, lineage, sequence, snapshot: id}
+}
+
+/** Lineages of which this machine has seen a newer state than the store shows, deleted by nobody here. */
+export async function findRollbacks(
+  memory: OperatorMemory,
+  manifests: readonly StoredManifest[],
+  concerns: (lineage: {readonly id: string; readonly label: string}) => boolean,
+): Promise<readonly {readonly seen: Remembered; readonly found: Lineage | undefined}[]> {
+  const lineages = new Map(lineagesOf(manifests).map((lineage) => [lineage.id, lineage]))
+  return (await memory.all())
+    .filter(({label, lineage}) => concerns({id: lineage, label}))
+    .map((seen) => ({seen, found: lineages.get(seen.lineage)}))
+    .filter(({seen, found}) => (found?.head.manifest.sequence ?? 0) < seen.sequence)
+}
+
+/** Refuses (INTEGRITY) a store that shows less than was seen before; `accept` makes what it shows the new truth. */
+export async function refuseRollback(
+  memory: OperatorMemory,
+  manifests: readonly StoredManifest[],
+  concerns: Parameters<typeof findRollbacks>[2],
+  accept: boolean,
+): Promise<void> {
+  for (const {seen, found} of await findRollbacks(memory, manifests, concerns)) {
+    if (!accept) throw rolledBack(seen, found)
+    await memory.replace(seen.lineage, found && rememberedOf(found.head))
+  }
+}
+
+function rolledBack(seen: Remembered, found: Lineage | undefined): DumontError {
+  const shows = found
+    ? `shows only ${found.head.id} (number ${found.head.manifest.sequence})`
+    : 'shows none of it'
+  return new DumontError(
+    'INTEGRITY',
+    `snapshot ${untrusted(seen.snapshot)} (number ${seen.sequence} of ${untrusted(seen.label)}) was here before, the store ${shows}`,
+    {
+      hint: 'if somebody deleted it on purpose, add --accept-rollback; else the store was set back or its manifest is damaged',
+    },
+  )
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (isAbsence(error)) return []
+    throw error
+  }
+}
+
+async function readIfThere(path: string): Promise<Remembered | undefined> {
+  try {
+    return await read(path)
+  } catch (error) {
+    if (isAbsence(error)) return undefined
+    throw error
+  }
+}
+
+async function read(path: string): Promise<Remembered> {
+  const text = await readFile(path, 'utf8')
+  try {
+    return v.parse(remembered, JSON.parse(text))
+  } catch (cause) {
+    throw new DumontError('INTEGRITY', `${path} is damaged`, {
+      cause,
+      hint: 'it remembers the newest snapshot seen; remove it to trust what the store shows',
+    })
+  }
+}
+
+function isAbsence(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
+}
+
+async function writeWhole(folder: string, path: string, text: string): Promise<void> {
+  await mkdir(folder, {mode: 0o700, recursive: true})
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+}

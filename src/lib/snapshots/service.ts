@@ -1,0 +1,30 @@
+import type {Clock} from '../clock.js'
+import type {Report} from '../progress/events.js'
+import type {Session} from '../remote/session.js'
+import type {Store} from '../store/store.js'
+
+/** What every service stands on; the caller opens the store and closes it. */
+export interface StoreService {
+  readonly store: Store
+  readonly clock: Clock
+  /** So many random bytes. */
+  readonly random: (count: number) => Uint8Array
+  /** Directory of the operator's own memory; created when needed. */
+  readonly stateDir: string
+  readonly report: Report
+}
+
+/** What services that work on a box need besides. */
+export interface BoxService extends StoreService {
+  /** Opens a connection to a box, or to this machine for `local`; called again for tunnels. */
+  readonly openSession: (host: string, signal?: AbortSignal) => Promise<Session>
+  /** Puts the worker onto the box and says how to start it. */
+  readonly equip: (
+    session: Session,
+    signal?: AbortSignal,
+  ) => Promise<{readonly argv: readonly string[]}>
+  /** Version of this program, for manifests. */
+  readonly version: string
+  /** Connections that carry data to a box when the store is behind this machine; default 4. */
+  readonly tunnels?: number
+}

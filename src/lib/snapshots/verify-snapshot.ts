@@ -1,0 +1,172 @@
+import {DumontError} from '../errors.js'
+import type {ChunkRecord} from '../format/chunk-record.js'
+import {displayBytes} from '../format/byte-string.js'
+import {summarise, type IndexLine} from '../format/index-reader.js'
+import type {Manifest} from '../format/manifest.js'
+import type {PackRecord} from '../format/pack-list.js'
+import type {Report} from '../progress/events.js'
+import type {Store} from '../store/store.js'
+import {concurrently} from './concurrently.js'
+import {Findings, type ChunksByPack, type Damage} from './findings.js'
+import {headProblem, readProblem} from './pack-check.js'
+import {readPacks, readStoredIndex} from './stored-index.js'
+
+/** `listed`: every object is there with size and checksum; `stored`: every byte read; `decoded`: every chunk decoded. */
+export type VerifyLevel = 'decoded' | 'listed' | 'stored'
+
+export interface VerifyRequest {
+  readonly manifest: Manifest
+  readonly level: VerifyLevel
+  /** Share of the packs that `stored` and `decoded` read, above 0 up to 1. */
+  readonly sample: number
+}
+
+export interface VerifyResult extends Omit<VerifyRequest, 'manifest'> {
+  readonly id: string
+  readonly packs: number
+  /** Packs whose bytes were read, and how many bytes and chunks that was. */
+  readonly packsRead: number
+  readonly bytesRead: number
+  readonly chunksRead: number
+  readonly damaged: readonly Damage[]
+  /** Files that cannot come back whole, by name; empty when nothing is damaged. */
+  readonly damagedFiles: readonly string[]
+  readonly seconds: number
+}
+
+interface VerifyDependencies {
+  readonly now: () => number
+  /** In [0, 1), to draw the sample. */
+  readonly random: () => number
+  readonly report: Report
+}
+
+const HEADS_AT_ONCE = 32
+// Two packs of at most 32 MiB each with one decoded chunk bound the memory.
+const READS_AT_ONCE = 2
+
+/**
+ * Checks a snapshot against the store from this machine alone. Damage of packs is a result, told file by file; a
+ * damaged manifest or index rejects INTEGRITY, because then nothing more can be said.
+ */
+export async function verifySnapshot(
+  store: Store,
+  {level, manifest, sample}: VerifyRequest,
+  {now, random, report}: VerifyDependencies,
+  signal?: AbortSignal,
+): Promise<VerifyResult> {
+  const begun = now()
+  report({kind: 'step', state: 'started', step: 'verify'})
+  const packs = await readPacks(store, manifest, signal)
+  const chunks = await checkIndex(manifest, readStoredIndex(store, manifest, packs, signal))
+  report({detail: `${manifest.index.entries} entries`, kind: 'step', state: 'done', step: 'verify'})
+
+  report({kind: 'step', state: 'started', step: 'check-packs'})
+  const findings = new Findings(packs, chunks)
+  const lookAt = async (pack: PackRecord, number: number): Promise<void> =>
+    findings.headed(number, await headProblem(store, pack, signal))
+  await concurrently(packs, HEADS_AT_ONCE, lookAt, signal)
+
+  const drawn = level === 'listed' ? [] : drawSample(findings.present(), sample, random)
+  const meter = new Meter(drawn, packs, report)
+  const read = async (number: number): Promise<void> => {
+    const pack = packs[number] as PackRecord
+    const what = {chunks: chunks.get(number) ?? [], decode: level === 'decoded'}
+    findings.read(number, await readProblem(store, pack, what, signal))
+    meter.done(pack)
+  }
+  await concurrently(drawn, READS_AT_ONCE, read, signal)
+  report({kind: 'step', state: 'done', step: 'check-packs'})
+
+  const lines = (): AsyncIterable<IndexLine> => readStoredIndex(store, manifest, packs, signal)
+  return {
+    bytesRead: meter.bytes,
+    chunksRead: drawn.reduce((sum, number) => sum + (chunks.get(number)?.length ?? 0), 0),
+    damaged: findings.damaged(),
+    damagedFiles: findings.bad.size === 0 ? [] : await filesOf(lines(), findings.bad),
+    id: manifest.id,
+    level,
+    packs: packs.length,
+    packsRead: drawn.length,
+    sample,
+    seconds: (now() - begun) / 1000,
+  }
+}
+
+/** Recounts the index; rejects INTEGRITY when it is not what the manifest says. */
+async function checkIndex(
+  {decoders, id, index}: Manifest,
+  lines: AsyncIterable<IndexLine>,
+): Promise<ChunksByPack> {
+  const chunks = new Map<number, ChunkRecord[]>()
+  async function* collect(): AsyncGenerator<IndexLine> {
+    for await (const line of lines) {
+      if (line.sort === 'chunk') {
+        const known = chunks.get(line.chunk.pack)
+        if (known === undefined) chunks.set(line.chunk.pack, [line.chunk])
+        else known.push(line.chunk)
+      }
+      yield line
+    }
+  }
+  const found = await summarise(collect())
+  const same =
+    found.merkle === index.merkle &&
+    found.entries === index.entries &&
+    found.chunks === index.chunks &&
+    found.decoders.join() === decoders.toSorted().join()
+  if (!same) throw new DumontError('INTEGRITY', `the index of ${id} is not what its manifest says`)
+  return chunks
+}
+
+class Meter {
+  bytes = 0
+  readonly #total: number
+  readonly #report: Report
+
+  constructor(drawn: readonly number[], packs: readonly PackRecord[], report: Report) {
+    this.#total = drawn.reduce((sum, number) => sum + (packs[number]?.length ?? 0), 0)
+    this.#report = report
+  }
+
+  done({length}: PackRecord): void {
+    this.bytes += length
+    const progress = {
+      files: 0,
+      filesTotal: 0,
+      parts: [],
+      phase: 'verify',
+      raw: this.bytes,
+      rawTotal: this.#total,
+      stored: 0,
+      transferred: this.bytes,
+    } as const
+    this.#report({kind: 'transfer', progress})
+  }
+}
+
+/** At least one of them; without replacement, in ascending order. */
+function drawSample(
+  from: readonly number[],
+  share: number,
+  random: () => number,
+): readonly number[] {
+  const rest = [...from]
+  const wanted = Math.min(rest.length, Math.max(1, Math.ceil(rest.length * share)))
+  for (let index = 0; index < wanted; index += 1) {
+    const other = index + Math.floor(random() * (rest.length - index))
+    ;[rest[index], rest[other]] = [rest[other] as number, rest[index] as number]
+  }
+  return rest.slice(0, wanted).toSorted((one, other) => one - other)
+}
+
+async function filesOf(
+  lines: AsyncIterable<IndexLine>,
+  bad: ReadonlySet<number>,
+): Promise<string[]> {
+  const files: string[] = []
+  for await (const line of lines)
+    if (line.sort === 'entry' && line.entry.extents.some(({chunk}) => bad.has(chunk)))
+      files.push(displayBytes(line.entry.path, 4096))
+  return files
+}
