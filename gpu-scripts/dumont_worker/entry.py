@@ -146,7 +146,6 @@ def decode_entry(line: Json) -> Entry:
             raise integrity(f"a {kind} with {name}")
     is_file = kind == "file"
     size = _int(line, "size", SAFE) if is_file else 0
-    link = line.get("link")
     return Entry(
         kind,
         _int(line, "root", _UINT32),
@@ -161,7 +160,7 @@ def decode_entry(line: Json) -> Entry:
         size,
         digest(line.get("hash")) if is_file else None,
         _extents(line["extents"], size) if "extents" in line else (),
-        None if link is None else _link(link),
+        _link(line["link"]) if "link" in line else None,
         _target(line.get("target")) if kind == "symlink" else None,
         _device(line.get("device")) if kind in ("char", "block") else None,
         _torn(line["torn"]) if "torn" in line else False,
