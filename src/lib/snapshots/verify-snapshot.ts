@@ -5,10 +5,10 @@ import {summarise, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {Report} from '../progress/events.js'
-import type {Store} from '../store/store.js'
-import {concurrently} from './concurrently.js'
 import {Findings, type ChunksByPack, type Damage} from './findings.js'
+import {mapBounded} from './map-bounded.js'
 import {headProblem, readProblem} from './pack-check.js'
+import type {StoreService} from './service.js'
 import {readPacks, readStoredIndex} from './stored-index.js'
 
 /** `listed`: every object is there with size and checksum; `stored`: every byte read; `decoded`: every chunk decoded. */
@@ -34,13 +34,6 @@ export interface VerifyResult extends Omit<VerifyRequest, 'manifest'> {
   readonly seconds: number
 }
 
-interface VerifyDependencies {
-  readonly now: () => number
-  /** In [0, 1), to draw the sample. */
-  readonly random: () => number
-  readonly report: Report
-}
-
 const HEADS_AT_ONCE = 32
 // Two packs of at most 32 MiB each with one decoded chunk bound the memory.
 const READS_AT_ONCE = 2
@@ -50,12 +43,11 @@ const READS_AT_ONCE = 2
  * damaged manifest or index rejects INTEGRITY, because then nothing more can be said.
  */
 export async function verifySnapshot(
-  store: Store,
+  {clock, random, report, store}: Pick<StoreService, 'clock' | 'random' | 'report' | 'store'>,
   {level, manifest, sample}: VerifyRequest,
-  {now, random, report}: VerifyDependencies,
   signal?: AbortSignal,
 ): Promise<VerifyResult> {
-  const begun = now()
+  const begun = clock.now()
   report({kind: 'step', state: 'started', step: 'verify'})
   const packs = await readPacks(store, manifest, signal)
   const chunks = await checkIndex(manifest, readStoredIndex(store, manifest, packs, signal))
@@ -65,9 +57,10 @@ export async function verifySnapshot(
   const findings = new Findings(packs, chunks)
   const lookAt = async (pack: PackRecord, number: number): Promise<void> =>
     findings.headed(number, await headProblem(store, pack, signal))
-  await concurrently(packs, HEADS_AT_ONCE, lookAt, signal)
+  await mapBounded(packs, HEADS_AT_ONCE, lookAt, signal)
 
-  const drawn = level === 'listed' ? [] : drawSample(findings.present(), sample, random)
+  const drawn =
+    level === 'listed' ? [] : drawSample(findings.present(), sample, () => fraction(random))
   const meter = new Meter(drawn, packs, report)
   const read = async (number: number): Promise<void> => {
     const pack = packs[number] as PackRecord
@@ -75,7 +68,7 @@ export async function verifySnapshot(
     findings.read(number, await readProblem(store, pack, what, signal))
     meter.done(pack)
   }
-  await concurrently(drawn, READS_AT_ONCE, read, signal)
+  await mapBounded(drawn, READS_AT_ONCE, read, signal)
   report({kind: 'step', state: 'done', step: 'check-packs'})
 
   const lines = (): AsyncIterable<IndexLine> => readStoredIndex(store, manifest, packs, signal)
@@ -89,7 +82,7 @@ export async function verifySnapshot(
     packs: packs.length,
     packsRead: drawn.length,
     sample,
-    seconds: (now() - begun) / 1000,
+    seconds: (clock.now() - begun) / 1000,
   }
 }
 
@@ -158,6 +151,11 @@ function drawSample(
     ;[rest[index], rest[other]] = [rest[other] as number, rest[index] as number]
   }
   return rest.slice(0, wanted).toSorted((one, other) => one - other)
+}
+
+/** Evenly in [0, 1). */
+function fraction(random: StoreService['random']): number {
+  return Buffer.from(random(6)).readUIntBE(0, 6) / 2 ** 48
 }
 
 async function filesOf(

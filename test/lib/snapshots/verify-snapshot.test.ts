@@ -1,3 +1,4 @@
+import {randomBytes} from 'node:crypto'
 import {cp, mkdtemp, readFile, rm, truncate, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -98,9 +99,9 @@ describe('a damaged store', () => {
     await expect(verify('listed')).rejects.toMatchObject({code: 'INTEGRITY'})
   })
   test('an interruption ends it', async () => {
-    const deps = {now: () => 0, random: () => 0, report: () => {}}
+    const service = {clock: systemClock, random: randomBytes, report: () => {}, store}
     const request = {level: 'decoded', manifest: await golden(), sample: 1} as const
-    await expect(verifySnapshot(store, request, deps, AbortSignal.abort())).rejects.toMatchObject({
+    await expect(verifySnapshot(service, request, AbortSignal.abort())).rejects.toMatchObject({
       code: 'INTERRUPTED',
     })
   })
