@@ -32,12 +32,10 @@ async function golden() {
 
 async function verify(level: VerifyLevel, sample = 1) {
   const events: ProgressEvent[] = []
-  const deps = {
-    now: () => 0,
-    random: () => 0.5,
-    report: (event: ProgressEvent) => events.push(event),
-  }
-  return {events, ...(await verifySnapshot(store, {level, manifest: await golden(), sample}, deps))}
+  const report = (event: ProgressEvent) => events.push(event)
+  const service = {clock: systemClock, random: randomBytes, report, store}
+  const request = {level, manifest: await golden(), sample}
+  return {events, ...(await verifySnapshot(service, request))}
 }
 
 async function firstPack() {
