@@ -341,12 +341,13 @@ def decode_packs(data: bytes, snapshot: str) -> list[PackRecord]:
             raise integrity(f"pack list of {snapshot}: not a pack's key, or one twice")
         if type(length) is not int or not 0 < length <= PACK_MAX:
             raise integrity(f"pack list of {snapshot}: impossible length")
-        if type(pin) is not dict or pin.get("kind") not in _PIN_LENGTHS:
+        kind = pin.get("kind") if type(pin) is dict else None
+        if type(kind) is not str or kind not in _PIN_LENGTHS:
             raise integrity(f"pack list of {snapshot}: no checksum")
-        if len(strict_base64(pin.get("value"))) != _PIN_LENGTHS[pin["kind"]]:
+        if len(strict_base64(pin.get("value"))) != _PIN_LENGTHS[kind]:
             raise integrity(f"pack list of {snapshot}: a checksum of another length")
         keys.add(key)
-        packs.append(PackRecord(key, length, pin["kind"], pin["value"]))
+        packs.append(PackRecord(key, length, kind, pin["value"]))
     return packs
 
 
