@@ -63,6 +63,13 @@ class Describer:
             self._groups[found.st_dev, found.st_ino] = _Group(entry, found.st_nlink - 1)
         return entry
 
+    def starts_group(self, entry: Entry) -> bool:
+        """Whether later members of this file's hard-link group may follow."""
+        if entry.stat is None:
+            return False
+        group = self._groups.get((entry.stat.dev, entry.stat.ino))
+        return group is not None and group.first is entry
+
     def _member(self, kind: str, path: bytes, found: os.stat_result) -> Entry | None:
         """Gives a later member of a group, which repeats the first one's metadata."""
         key = (found.st_dev, found.st_ino)

@@ -66,6 +66,10 @@ class Scan:
         """What was left out on purpose, by the code of its note."""
         return self._findings.left_out
 
+    def starts_group(self, entry: Entry) -> bool:
+        """Whether later members of this file's hard-link group may follow; ask when it is yielded."""
+        return self._describe.starts_group(entry)
+
     def __iter__(self) -> Iterator[Entry]:
         """Yields entries in index order: files have size, stat and link, but no hash or extents.
 
