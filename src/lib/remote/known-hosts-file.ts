@@ -12,7 +12,7 @@ export async function readKnownHosts(files: readonly string[]): Promise<KnownHos
 
 /** Adds one entry, in a line of its own even if the last one was left unfinished. */
 export async function addKnownHost(file: string, name: string, key: Buffer): Promise<void> {
-  await mkdir(dirname(file), {mode: 0o700, recursive: true})
+  await makeDirectory(dirname(file))
   const handle = await open(file, 'a+', 0o600)
   try {
     const {size} = await handle.stat()
@@ -36,4 +36,11 @@ async function textOf(file: string): Promise<string> {
       hint: `make ${file} readable`,
     })
   }
+}
+
+/** ~/.ssh itself, not a whole path to it. */
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(path, 0o700).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
 }
