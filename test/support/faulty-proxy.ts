@@ -58,6 +58,7 @@ export interface FaultyProxy {
   readonly endpoint: string
   readonly requests: readonly SeenRequest[]
   inject(rule: FaultRule): void
+  /** Forgets rules and requests. */
   clear(): void
   close(): Promise<void>
 }
@@ -98,6 +99,7 @@ class Proxy implements FaultyProxy {
 
   clear(): void {
     this.#rules = []
+    this.requests.length = 0
   }
 
   async close(): Promise<void> {

@@ -16,6 +16,8 @@ import {
 import path from 'node:path'
 import {isKey, UNFINISHED} from './keys.js'
 
+/** Removals that may take a folder away between making and using it. */
+const MOST_CONFLICTS = 20
 const DAY_MS = 24 * 60 * 60 * 1000
 
 /** A file of a run that died: nobody writes one object for a day. */
@@ -34,7 +36,7 @@ export async function sweepUnfinished(root: string, nowMs: number): Promise<void
 /** A new file under a name no object has; the caller publishes or discards it. */
 export async function createUnfinished(root: string): Promise<{file: string; handle: FileHandle}> {
   const folder = path.join(root, UNFINISHED)
-  await makeFolders(root, folder)
+  await makeFolders(folder)
   const file = path.join(folder, randomBytes(12).toString('hex'))
   return {file, handle: await open(file, 'wx', 0o600)}
 }
@@ -53,14 +55,14 @@ export async function publish(
   const folder = path.dirname(target)
   // A concurrent removal may take away the folder between the two calls when its last object goes.
   for (let attempt = 1; ; attempt++) {
-    await makeFolders(root, folder)
     try {
+      await makeFolders(folder)
       await (replace ? rename(file, target) : link(file, target))
-      await syncFolder(folder)
+      await syncFolders(root, folder)
       return 'created'
     } catch (error) {
       if (hasCode(error, 'EEXIST')) return 'exists'
-      if (!isMissing(error) || attempt === 3) throw error
+      if (!isMissing(error) || attempt === MOST_CONFLICTS) throw error
     }
   }
 }
@@ -147,18 +149,20 @@ function nameOf(entry: Dirent): string | undefined {
   return entry.isFile() ? entry.name : undefined
 }
 
-async function makeFolders(root: string, folder: string): Promise<void> {
+async function makeFolders(folder: string): Promise<void> {
   const first = await mkdir(folder, {recursive: true, mode: 0o700})
-  if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = path.dirname(made))
-    await syncFolder(path.dirname(made))
+  if (first !== undefined) await syncFolders(path.dirname(first), folder)
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
+/** From the inner to the outer one: a name survives a power cut only if all folders above it do. */
+async function syncFolders(outer: string, inner: string): Promise<void> {
+  for (let folder = inner; folder.length >= outer.length; folder = path.dirname(folder)) {
+    const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    if (folder === path.dirname(folder)) return
   }
 }

@@ -91,7 +91,9 @@ class HttpGateway implements Gateway {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const body = withoutSilence(request, this.#idleMs, this.#closing.signal)
+    // Stopping to read must not reset the connection: the refusal is still to be heard.
+    const pieces = request.iterator({destroyOnReturn: false})
+    const body = withoutSilence(pieces, this.#idleMs, this.#closing.signal)
     try {
       const refusal =
         PUT_REFUSALS[await this.#shelf.receive(key, body, expected, this.#closing.signal)]

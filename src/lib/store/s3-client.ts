@@ -32,8 +32,6 @@ export async function connectS3(
     // Else every signed PUT would carry the checksum of an empty body.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // Retrying is ours: the SDK's pauses cannot be interrupted and know no reading of bodies.
-    maxAttempts: 1,
     requestHandler: {
       connectionTimeout: timeouts.connectMs,
       requestTimeout: timeouts.requestMs,
@@ -41,8 +39,19 @@ export async function connectS3(
       throwOnRequestTimeout: true,
     },
   })
+  replaceRetries(client)
   watchDates(client, onDate)
   return {sdk, client}
+}
+
+/** Retrying is ours: the SDK's pauses cannot be interrupted, it does not read bodies again, and it disguises foreign errors. */
+function replaceRetries(client: Sdk.S3Client): void {
+  client.middlewareStack.add((next) => (args) => next(args), {
+    name: 'retryMiddleware',
+    step: 'finalizeRequest',
+    priority: 'high',
+    override: true,
+  })
 }
 
 /** `low` is next to the wire, so that refusals are seen too. */

@@ -125,6 +125,8 @@ const ACCESS_REASONS: Readonly<Record<string, string>> = {
   ExpiredToken: 'the session token has expired',
   InvalidAccessKeyId: 'it does not know the access key id',
   InvalidToken: 'the session token is not valid',
+  // versitygw's name for it, with status 404.
+  XAdminUserNotFound: 'it does not know the access key id',
   SignatureDoesNotMatch: 'the secret access key does not belong to the access key id',
 }
 
