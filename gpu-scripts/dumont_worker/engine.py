@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -36,10 +37,18 @@ class Port:
         self.failed = threading.Event()
         self._connection = connection
         self._lock = threading.Lock()
+        self._handler: Callable[[Message], bool] = lambda _: False
 
     def start(self) -> None:
         """Starts reading. The end of the connection ends the process: the coordinator is gone."""
         threading.Thread(target=self._read, name="port", daemon=True).start()
+
+    def divert(self, handler: Callable[[Message], bool]) -> None:
+        """Lets `handler` take messages on the reading thread; what it answers False to goes to `inbox`.
+
+        It must not block. Messages that arrived before are in the inbox.
+        """
+        self._handler = handler
 
     def send(self, message: Message) -> None:
         """Sends one message, from any thread."""
@@ -61,9 +70,13 @@ class Port:
     def _read(self) -> None:
         try:
             while True:
-                self.inbox.put(self._connection.recv())
+                message = self._connection.recv()
+                if not self._handler(message):
+                    self.inbox.put(message)
         except (EOFError, OSError):
             os._exit(1)
+        except Exception as error:
+            self.fail(error)
 
 
 def as_worker_error(error: BaseException) -> WorkerError:

@@ -37,9 +37,10 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The snapshot a create leans on."""
+    """The snapshot a create leans on; `roots` are its root paths, None when they are the request's."""
 
     id: str
+    roots: tuple[bytes, ...] | None
     segments: tuple[ObjectRef, ...]
     packs: ObjectRef
     reuse: bool
@@ -264,6 +265,7 @@ def _refs(fields: _Fields, name: str, item: object) -> ObjectRef:
 def _parent(fields: _Fields) -> Parent:
     return Parent(
         fields.text("id", _SNAPSHOT),
+        None if fields.value.get("roots") is None else fields.paths("roots"),
         fields.items("segments", _refs),
         _ref(fields.object("packs")),
         fields.flag("reuse"),

@@ -1,0 +1,215 @@
+"""Which chunks the store holds or is about to hold, and the numbers that the index gives them."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .create_messages import Chunk, Span, StoredPack
+from .entry import ChunkRecord, Extent
+from .errors import WorkerError
+from .index import IndexWriter, PackRecord
+
+# Equal small files within one run are found among this many of the latest.
+_CONTENTS_MOST = 100_000
+
+PackId = tuple[str, int, int]
+"""Where a pack comes from: ("own", engine, its number), ("journal", n, 0) or ("parent", n, 0)."""
+
+
+class ParentChunks(Protocol):
+    """What a create may use of its parent's chunks."""
+
+    def chunk(self, number: int) -> ChunkRecord:
+        """Gives a chunk by the parent's number."""
+        ...
+
+    def by_hash(self, raw_hash: bytes) -> int | None:
+        """Gives the parent's number of a usable chunk."""
+        ...
+
+    def by_content(self, size: int, content: bytes) -> tuple[Extent, ...] | None:
+        """Gives where the parent has the bytes of a small file."""
+        ...
+
+
+@dataclass(slots=True)
+class Totals:
+    """Bytes of what was named and what was stored."""
+
+    new: int = 0
+    stored: int = 0
+    all: int = 0
+    codecs: dict[str, list[int]] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, object]:
+        """The `bytes` of the manifest, but for `raw`."""
+        codecs = {name: {"raw": raw, "stored": held} for name, (raw, held) in self.codecs.items()}
+        return {"new": self.new, "stored": self.stored, "all": self.all, "codecs": codecs}
+
+
+class ChunkTable:
+    """All chunks by raw hash. `claim`, `known` and `learn` are for any thread, the rest for one."""
+
+    def __init__(self, writer: IndexWriter, parent: ParentChunks | None) -> None:
+        self.totals = Totals()
+        self._writer = writer
+        self._parent = parent
+        self._lock = threading.Lock()
+        self._claimed: set[bytes] = set()
+        self._located: dict[bytes, tuple[PackId, Chunk]] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._parent_numbers: dict[int, int] = {}
+        self._contents: dict[bytes, tuple[Span, ...]] = {}
+        self._pack_numbers: dict[PackId, int] = {}
+        self._packs: dict[PackId, PackRecord] = {}
+
+    def claim(self, raw_hash: bytes) -> bool:
+        """Whether the asker is to store this chunk; at most one asker ever is."""
+        with self._lock:
+            if self._is_known(raw_hash):
+                return False
+            self._claimed.add(raw_hash)
+            return True
+
+    def known(self, contents: Iterable[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:
+        """Where the bytes of small files, by size and content hash, lie already; None if nowhere."""
+        with self._lock:
+            return [self._spans_of(size, content) for size, content in contents]
+
+    def learn(self, content: bytes, spans: tuple[Span, ...]) -> None:
+        """Remembers where a small file of this run lies."""
+        with self._lock:
+            self._contents[content] = spans
+            if len(self._contents) > _CONTENTS_MOST:
+                del self._contents[next(iter(self._contents))]
+
+    def has(self, raw_hashes: Iterable[bytes]) -> bool:
+        """Whether all these chunks can be named."""
+        with self._lock:
+            return all(self._is_known(raw_hash) for raw_hash in raw_hashes)
+
+    def locate(self, source: str, owner: int, chunks: Iterable[Chunk]) -> None:
+        """Notes where chunks lie that are stored, or packed and on their way."""
+        with self._lock:
+            for chunk in chunks:
+                self._claimed.discard(chunk.hash)
+                if chunk.hash not in self._numbers:
+                    pack = (source, owner, chunk.pack)
+                    self._located.setdefault(chunk.hash, (pack, chunk))
+
+    def count_new(self, chunks: Iterable[Chunk]) -> None:
+        """Counts chunks that this run has packed."""
+        self.totals.new += sum([chunk.raw for chunk in chunks])
+
+    def stored(self, engine: int, pack: StoredPack) -> None:
+        """Notes the key under which an own pack lies in the store."""
+        self.add_pack("own", engine, pack)
+        self.totals.stored += pack.length
+
+    def add_pack(self, source: str, owner: int, pack: StoredPack) -> None:
+        """Notes a pack's key by where it comes from."""
+        record = PackRecord(pack.key, pack.length, pack.pin_kind, pack.pin_value)
+        self._packs[source, owner, pack.pack] = record
+
+    def set_parent_packs(self, packs: Iterable[PackRecord]) -> None:
+        """Takes the parent's list of packs."""
+        self._packs.update({("parent", 0, n): pack for n, pack in enumerate(packs)})
+
+    def number(self, raw_hash: bytes) -> int | None:
+        """The chunk's number in this index, given now if it has none; None while it is in work."""
+        found = self._numbers.get(raw_hash)
+        if found is not None:
+            return found
+        with self._lock:
+            located = self._located.pop(raw_hash, None)
+        if located is not None:
+            pack, chunk = located
+            return self._name(self._record(pack, chunk))
+        inherited = self._parent.by_hash(raw_hash) if self._parent is not None else None
+        return None if inherited is None else self.number_of_parent(inherited)
+
+    def number_of_parent(self, number: int) -> int:
+        """This index' number of a chunk of the parent."""
+        found = self._parent_numbers.get(number)
+        if found is None:
+            if self._parent is None:
+                raise WorkerError("WORKER", "a chunk of a parent that is not there")
+            record = self._parent.chunk(number)
+            found = self._numbers.get(record.hash)
+            if found is None:
+                found = self._name(self._inherited(record))
+            self._parent_numbers[number] = found
+        return found
+
+    def pack_list(self) -> list[PackRecord]:
+        """All packs named, in the order of their numbers; raises when one never arrived."""
+        missing = [pack for pack in self._pack_numbers if pack not in self._packs]
+        if missing:
+            raise WorkerError("WORKER", f"{len(missing)} packs were named but not stored")
+        return [self._packs[pack] for pack in self._pack_numbers]
+
+    def named_of(self, source: str) -> int:
+        """How many packs of this source are named."""
+        return sum([pack[0] == source for pack in self._pack_numbers])
+
+    def _is_known(self, raw_hash: bytes) -> bool:
+        return (
+            raw_hash in self._numbers
+            or raw_hash in self._located
+            or raw_hash in self._claimed
+            or (self._parent is not None and self._parent.by_hash(raw_hash) is not None)
+        )
+
+    def _spans_of(self, size: int, content: bytes) -> tuple[Span, ...] | None:
+        spans = self._contents.get(content)
+        if spans is not None or self._parent is None:
+            return spans
+        extents = self._parent.by_content(size, content)
+        if extents is None:
+            return None
+        return tuple(
+            Span(extent.offset, self._parent.chunk(extent.chunk).hash, extent.at, extent.length)
+            for extent in extents
+        )
+
+    def _record(self, pack: PackId, chunk: Chunk) -> ChunkRecord:
+        return ChunkRecord(
+            chunk.hash,
+            chunk.raw,
+            self._pack_number(pack),
+            chunk.at,
+            chunk.stored,
+            chunk.frame,
+            chunk.transform,
+            chunk.codec,
+        )
+
+    def _inherited(self, record: ChunkRecord) -> ChunkRecord:
+        # A delta's base is named first, even when no entry uses it.
+        base = record.base and (record.base[0], self.number_of_parent(record.base[1]))
+        return ChunkRecord(
+            record.hash,
+            record.raw,
+            self._pack_number(("parent", 0, record.pack)),
+            record.at,
+            record.stored,
+            record.frame,
+            record.transform,
+            record.codec,
+            base,
+        )
+
+    def _pack_number(self, pack: PackId) -> int:
+        return self._pack_numbers.setdefault(pack, len(self._pack_numbers))
+
+    def _name(self, record: ChunkRecord) -> int:
+        number = self._writer.chunk(record)
+        with self._lock:
+            self._numbers[record.hash] = number
+        totals = self.totals
+        totals.all += record.stored
+        sums = totals.codecs.setdefault(f"{record.transform}/{record.codec}", [0, 0])
+        sums[0] += record.raw
+        sums[1] += record.stored
+        return number

@@ -1,0 +1,178 @@
+"""A create: scans, hands out work to engines, and writes the index of what they found and stored."""
+
+import os
+import time
+from contextlib import suppress
+from typing import Any
+
+from . import create_sample
+from .byte_string import to_json
+from .chunk_table import ChunkTable
+from .create_crew import Crew
+from .create_source import Helpers, UnitSource
+from .create_window import Window
+from .earlier import accepted_packs
+from .index import IndexWriter, encode_packs
+from .index_upload import IndexUpload
+from .inheritance import Inheritance, open_parent
+from .journal import Journal, open_journal
+from .memory_plan import plan_memory
+from .operator_desk import OperatorDesk
+from .protocol import CreateRequest
+from .roots import Root, resolve_roots
+from .rules import Rules
+from .scan import Scan, file_system_clock
+from .serve import Box
+from .session import Link
+
+# Shown before the first unit, while the parent's index is read and the scan passes unchanged files.
+_SCAN, _TRANSFER, _INDEX = "scan", "transfer", "index"
+
+
+def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
+    """Makes one snapshot, all but its manifest; gives the fields of `result`. Raises WorkerError, Cancelled."""
+    roots = resolve_roots(list(request.roots))
+    scan = Scan(
+        roots,
+        Rules(request.excludes, request.exclude_caches),
+        link,
+        protect=_protected(request, box),
+        cross_mounts=request.cross_mounts,
+    )
+    if request.dry_run:
+        return _described(roots, scan) | create_sample.run(link, request, roots, scan)
+    paths = [root.path for root in roots]
+    journal = open_journal(box.private, request.repository, request.lineage, paths)
+    desk = OperatorDesk(link)
+    create = _Create(link, request, box, journal, desk)
+    try:
+        return _described(roots, scan) | create.run(roots, scan)
+    finally:
+        create.end()
+        desk.close()
+        journal.close()
+
+
+def _protected(request: CreateRequest, box: Box) -> set[tuple[int, int]]:
+    """What is never read, by device and inode: dumont's own directories."""
+    nodes = {box.private.node()}
+    for path in (*request.protect, *([os.fsencode(box.native)] if box.native else [])):
+        with suppress(OSError):
+            found = os.stat(path)
+            nodes.add((found.st_dev, found.st_ino))
+    return nodes
+
+
+def _described(roots: list[Root], scan: Scan) -> dict[str, Any]:
+    """The parts of the result that only scan and roots know; lists are filled as the scan goes on."""
+    told = []
+    for root in roots:
+        fields: dict[str, Any] = {"path": to_json(root.path), "type": root.kind}
+        if root.given is not None:
+            fields["given"] = to_json(root.given)
+        told.append(fields)
+    return {"roots": told, "skippedMounts": scan.skipped_mounts}
+
+
+class _Create:
+    """One create, on the coordinator's main thread."""
+
+    def __init__(
+        self, link: Link, request: CreateRequest, box: Box, journal: Journal, desk: OperatorDesk
+    ) -> None:
+        self._link = link
+        self._request = request
+        self._box = box
+        self._journal = journal
+        self._desk = desk
+        self._crew: Crew | None = None
+        self._upload: IndexUpload | None = None
+        self._reused = 0
+
+    def run(self, roots: list[Root], scan: Scan) -> dict[str, Any]:
+        """Does it all, and gives the result."""
+        started = time.monotonic()
+        request, link = self._request, self._link
+        plan = plan_memory(request.memory, request.parts, self._box.cpus)
+        scanned_at = min(file_system_clock(self._box.private.path), time.time_ns())
+        parent = open_parent(link, self._desk, request.parent, [root.path for root in roots])
+        self._journal.load(request.parent.id if request.parent is not None else None)
+        upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled)
+        writer = IndexWriter(request.snapshot, scanned_at, upload.emit)
+        table = ChunkTable(writer, parent)
+        self._reuse_earlier(table)
+        self._journal.start(request.snapshot, scanned_at)
+        window = Window(table, writer)
+        inheritance = Inheritance(parent, self._journal, table)
+        source = UnitSource(
+            iter(scan), roots, window, Helpers(inheritance.recall, scan.starts_group, link.warn)
+        )
+        crew = self._crew = Crew(link, request, plan, self._box.native)
+        crew.attend(source, table, self._journal, self._desk)
+        link.progress.phase(_SCAN)
+        scanned = self._work(crew, source, window)
+        crew.finish()
+        transferred = time.monotonic()
+        link.progress.phase(_INDEX)
+        summary = writer.close()
+        upload.finish()
+        packs = upload.send("packs", len(upload.segments), self._pack_list(table))
+        totals, tally = table.totals, window.tally
+        return {
+            "counts": tally.counts(link.warnings["unreadable"]),
+            "bytes": {"raw": tally.raw, **totals.fields()},
+            "seconds": {
+                "scan": _rounded(scanned - started),
+                "transfer": _rounded(transferred - started),
+                "total": _rounded(time.monotonic() - started),
+            },
+            "index": {
+                "segments": upload.segments,
+                "packs": packs,
+                "entries": summary.entries,
+                "chunks": summary.chunks,
+                "merkle": summary.merkle,
+            },
+            "decoders": list(summary.decoders),
+            "warnings": dict(link.warnings),
+            "notes": dict(link.notes),
+            "reusedPacks": table.named_of("journal"),
+        }
+
+    def end(self) -> None:
+        """Leaves no process and no thread behind."""
+        if self._crew is not None:
+            self._crew.kill()
+        if self._upload is not None:
+            self._upload.abandon()
+
+    def _reuse_earlier(self, table: ChunkTable) -> None:
+        for pack in accepted_packs(self._link, self._journal.packs):
+            table.add_pack("journal", 0, pack)
+            table.locate("journal", 0, pack.chunks)
+
+    def _work(self, crew: Crew, source: UnitSource, window: Window) -> float:
+        """Until every entry is written; gives the time at which the scan had ended."""
+        link, progress = self._link, self._link.progress
+        scanned = 0.0
+        while True:
+            link.check()
+            crew.hand_out(source)
+            for slot in window.write_ready():
+                if slot.ready:
+                    progress.add(files=slot.entry.kind == "file")
+                else:
+                    source.read(slot)
+            progress.totals(*source.seen)
+            if source.exhausted:
+                scanned = scanned or time.monotonic()
+                if not len(window) and crew.is_idle:
+                    return scanned
+            crew.take_answers(wait=not source.is_eager or crew.is_full)
+
+    def _pack_list(self, table: ChunkTable) -> bytes:
+        return encode_packs(self._request.snapshot, table.pack_list())
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)

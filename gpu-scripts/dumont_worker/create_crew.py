@@ -1,0 +1,189 @@
+"""The engines of one create: hands units out, answers questions, takes what comes back."""
+
+import queue
+from dataclasses import asdict
+from typing import Any
+
+from .chunk_table import ChunkTable
+from .create_engine import Settings
+from .create_messages import BundleDone, StoredPack, StretchDone
+from .create_source import UnitSource, Work
+from .create_window import Slot
+from .engine import Message
+from .engine_pool import EnginePool
+from .errors import WorkerError
+from .journal import Journal
+from .memory_plan import MemoryPlan
+from .operator_desk import OperatorDesk
+from .protocol import CreateRequest
+from .session import Link
+
+
+class Crew:
+    """Engines start with the first unit: a create that finds nothing new needs none.
+
+    Questions are answered on the engines' threads; what they have done is taken on the main thread.
+    """
+
+    def __init__(
+        self, link: Link, request: CreateRequest, plan: MemoryPlan, native: str | None
+    ) -> None:
+        self._link = link
+        self._native = native
+        self._plan = plan
+        self._settings = Settings(
+            threads=plan.threads,
+            parts=plan.parts,
+            buffers=plan.buffers,
+            pack_size=plan.pack_size,
+            codec=request.codec,
+            level=request.level,
+            pin=request.pin,
+        )
+        # One unit more than threads, so that none waits for the next.
+        self._credits = plan.threads + 1
+        self._in_work = [0] * plan.engines
+        self._events: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
+        self._pool: EnginePool | None = None
+        self._flushed = 0
+
+    def attend(
+        self, source: UnitSource, table: ChunkTable, journal: Journal, desk: OperatorDesk
+    ) -> None:
+        """Says whom answers go to; before the first unit."""
+        self._source = source
+        self._table = table
+        self._journal = journal
+        self._desk = desk
+        desk.start(lambda error: self._events.put((0, ("failed", error))))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no unit is in work."""
+        return not any(self._in_work)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every engine has what it can take."""
+        return min(self._in_work) >= self._credits
+
+    def hand_out(self, source: UnitSource) -> None:
+        """Gives units to engines as long as both are there."""
+        while not self.is_full:
+            unit = source.next()
+            if unit is None:
+                return
+            self._send(unit)
+
+    def take_answers(self, wait: bool) -> None:
+        """Takes all answers that are there; with `wait` at least one, or a look around after 0.2 s."""
+        try:
+            self._take(*self._events.get(timeout=0.2 if wait else 0.0))
+            while True:
+                self._take(*self._events.get_nowait())
+        except queue.Empty:
+            return
+
+    def finish(self) -> None:
+        """Has everything sent that is packed, and ends the engines."""
+        if self._pool is None:
+            return
+        for engine in range(self._plan.engines):
+            self._pool.send(engine, ("flush",))
+        while self._flushed < self._plan.engines:
+            self._link.check()
+            self.take_answers(wait=True)
+        self._pool.close()
+
+    def kill(self) -> None:
+        """Ends the engines at once."""
+        if self._pool is not None:
+            self._pool.kill()
+
+    def _send(self, unit: Work) -> None:
+        if self._pool is None:
+            self._link.progress.phase("transfer")
+            settings = asdict(self._settings)
+            count = self._plan.engines
+            self._pool = EnginePool(count, "create", settings, self._on_message, self._native)
+        engine = self._in_work.index(min(self._in_work))
+        self._in_work[engine] += 1
+        self._pool.send(engine, ("unit", unit))
+
+    def _on_message(self, engine: int, message: Message) -> None:
+        """On the engine's thread: answers what can be answered at once, keeps the rest for `take_answers`."""
+        kind = message[0]
+        if kind == "claim":
+            self._answer(engine, message[1], self._table.claim(message[2]))
+        elif kind == "known":
+            self._answer(engine, message[1], self._table.known(message[2]))
+        elif kind in ("sign", "settle"):
+            ticket = message[1]
+            self._desk.ask(kind, message[2], lambda value: self._answer(engine, ticket, value))
+        elif kind == "progress":
+            self._show(engine, *message[1:])
+        else:
+            self._events.put((engine, message))
+
+    def _answer(self, engine: int, ticket: int, value: object) -> None:
+        if self._pool is None:
+            raise WorkerError("WORKER", "an engine spoke before it was started")
+        self._pool.send(engine, ("answer", ticket, value))
+
+    def _show(
+        self,
+        engine: int,
+        raw: int,
+        stored: int,
+        transferred: int,
+        states: dict[int, tuple[int, int, int] | None],
+    ) -> None:
+        progress = self._link.progress
+        progress.add(raw=raw, stored=stored, transferred=transferred)
+        for slot, state in states.items():
+            part = engine * self._plan.parts + slot
+            if state is None:
+                progress.idle(part)
+            else:
+                progress.part(part, *state)
+
+    def _take(self, engine: int, message: Message) -> None:
+        kind, value = message[0], message[1] if len(message) > 1 else None
+        if kind == "failed":
+            raise value if isinstance(value, BaseException) else WorkerError("WORKER", str(value))
+        if kind == "done":
+            self._in_work[engine] -= 1
+            self._take_done(engine, value)
+        elif kind == "stored":
+            self._take_stored(engine, value)
+        elif kind == "flushed":
+            self._flushed += 1
+        else:
+            raise WorkerError("WORKER", f"an engine sent an unknown message: {kind}")
+
+    def _take_done(self, engine: int, done: Any) -> None:
+        table = self._table
+        table.locate("own", engine, done.chunks)
+        table.count_new(done.chunks)
+        if isinstance(done, BundleDone):
+            for file in done.files:
+                slot = self._source.finish_small(file)
+                if slot.ready and not slot.dropped:
+                    table.learn(file.hash, file.spans)
+                    self._journal.add_file(slot.entry, slot.spans)
+        elif isinstance(done, StretchDone):
+            slot_done = self._source.finish_stretch(done)
+            self._count_stretch(done, slot_done)
+
+    def _count_stretch(self, done: StretchDone, slot: Slot | None) -> None:
+        if slot is not None and slot.ready and not slot.dropped:
+            self._journal.add_file(slot.entry, slot.spans)
+            # Holes were passed over unread; the total counts them.
+            holes = slot.entry.size - sum([span.length for span in slot.spans])
+            self._link.progress.add(raw=holes)
+
+    def _take_stored(self, engine: int, pack: Any) -> None:
+        if not isinstance(pack, StoredPack):
+            raise WorkerError("WORKER", "an engine sent a malformed message")
+        self._table.stored(engine, pack)
+        self._journal.add_pack(pack)

@@ -1,0 +1,173 @@
+"""An engine of a create: reads, hashes, encodes and packs on compute threads, sends on uploader threads."""
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .codecs.choose import encode_chunk
+from .create_messages import Bundle, Chunk, StoredPack, Stretch
+from .engine import Message, Port
+from .engine_desk import EngineDesk
+from .engine_meter import Meter
+from .frame import encode_frame
+from .native import blake3
+from .pack_builder import BufferPool, PackBuilder, SealedPack
+from .unit_reader import UnitReader
+from .upload import upload
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the coordinator decides for its engines; sizes in bytes."""
+
+    threads: int
+    parts: int
+    """Upload slots of each engine."""
+    buffers: int
+    pack_size: int
+    codec: str
+    level: int
+    pin: str
+
+
+def run(port: Port, number: int, settings: dict[str, Any]) -> None:
+    """Works until told to end; see engine.Role."""
+    _Engine(port, number, Settings(**settings)).run()
+
+
+class _Engine:
+    def __init__(self, port: Port, number: int, settings: Settings) -> None:
+        self._port = port
+        self._number = number
+        self._settings = settings
+        self._desk = EngineDesk(port)
+        self._meter = Meter(port, settings.parts)
+        self._units: queue.SimpleQueue[Bundle | Stretch] = queue.SimpleQueue()
+        self._sealed: queue.SimpleQueue[SealedPack] = queue.SimpleQueue()
+        self._pool = BufferPool(settings.buffers, settings.pack_size)
+        self._numbers = itertools.count()
+        self._lock = threading.Condition()
+        self._unsent = 0
+        self._chunks: dict[int, list[Chunk]] = {}
+        self._builders = [
+            PackBuilder(self._pool, settings.pin, self._next_pack, self._send_later)
+            for _ in range(settings.threads)
+        ]
+
+    def run(self) -> None:
+        self._port.divert(self._take)
+        self._meter.start()
+        for builder in self._builders:
+            self._start(partial(self._compute, builder))
+        for slot in range(self._settings.parts):
+            self._start(partial(self._upload, slot))
+        while True:
+            # Units and answers are taken on the port's thread; what is left are orders.
+            message = self._port.inbox.get()
+            if self._take(message):
+                continue
+            if message[0] == "end":
+                return
+            if message[0] == "flush":
+                self._flush()
+
+    def _start(self, task: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                task()
+            except BaseException as error:
+                self._port.fail(error)
+
+        threading.Thread(target=guarded, daemon=True).start()
+
+    def _take(self, message: Message) -> bool:
+        if message[0] == "unit":
+            self._units.put(message[1])
+            return True
+        return self._desk.take(message)
+
+    def _next_pack(self) -> int:
+        number = next(self._numbers)
+        with self._lock:
+            self._chunks[number] = []
+            self._unsent += 1
+        return number
+
+    def _send_later(self, sealed: SealedPack) -> None:
+        self._sealed.put(sealed)
+
+    def _flush(self) -> None:
+        """Sends all that is packed; no unit is in work then."""
+        for builder in self._builders:
+            builder.seal()
+        with self._lock:
+            while self._unsent and not self._port.failed.is_set():
+                self._lock.wait(0.5)
+        self._meter.flush()
+        self._port.send(("flushed",))
+
+    def _upload(self, slot: int) -> None:
+        while True:
+            sealed = self._sealed.get()
+            with self._lock:
+                chunks = tuple(self._chunks.pop(sealed.number))
+            part = self._number * self._settings.parts + slot
+            wanted = {
+                "kind": "pack",
+                "part": part,
+                "length": sealed.length,
+                "pin": {"kind": sealed.pin_kind, "value": sealed.pin_value},
+            }
+            content = sealed.content()
+            key = upload(
+                self._desk,
+                wanted,
+                [content],
+                partial(self._meter.part, slot, sealed.length),
+                self._port.failed,
+            )
+            content.release()
+            self._pool.give_back(sealed.buffer)
+            self._meter.idle(slot)
+            pin = (sealed.pin_kind, sealed.pin_value)
+            self._port.send(("stored", StoredPack(sealed.number, key, sealed.length, *pin, chunks)))
+            with self._lock:
+                self._unsent -= 1
+                self._lock.notify_all()
+
+    def _compute(self, builder: PackBuilder) -> None:
+        """One compute thread: unit after unit."""
+        settings = self._settings
+
+        def store(data: memoryview, width: int | None) -> bytes:
+            raw_hash = blake3(data)
+            if not self._desk.claim(raw_hash):
+                self._meter.add(len(data), 0)
+                return raw_hash
+            encoded = encode_chunk(data, width, settings.codec, settings.level)
+            place = builder.add(encode_frame(len(data), raw_hash, encoded))
+            chunk = Chunk(
+                raw_hash,
+                len(data),
+                place.pack,
+                place.at,
+                place.stored,
+                place.frame,
+                encoded.transform,
+                encoded.codec,
+            )
+            with self._lock:
+                self._chunks[place.pack].append(chunk)
+            reader.chunks.append(chunk)
+            self._meter.add(len(data), place.stored)
+            return raw_hash
+
+        reader = UnitReader(self._desk, store)
+        while True:
+            done = reader.read(self._units.get())
+            self._meter.add(reader.uncounted, 0)
+            self._port.send(("done", done))

@@ -1,0 +1,124 @@
+"""What coordinator and engines of a create say to each other."""
+
+from typing import Literal, NamedTuple
+
+from .cut import Unit
+
+
+class FileStat(NamedTuple):
+    """What shows that a file has changed, and what its entry says of it; times in ns."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime: int
+    ctime: int
+    mode: int
+    uid: int
+    gid: int
+
+    def same_content(self, other: "FileStat") -> bool:
+        """Whether nothing hints at a write between the two."""
+        return self[:5] == other[:5]
+
+
+class Span(NamedTuple):
+    """A stretch of a file and the chunk, by raw hash, that holds its bytes from `at` on."""
+
+    offset: int
+    hash: bytes
+    at: int
+    length: int
+
+
+class Chunk(NamedTuple):
+    """A chunk that this run stored, and where: `pack` is the engine's own number of its pack."""
+
+    hash: bytes
+    raw: int
+    pack: int
+    at: int
+    stored: int
+    frame: bytes
+    transform: str
+    codec: str
+
+
+class SmallFile(NamedTuple):
+    """A file to be read whole."""
+
+    slot: int
+    root: bytes
+    path: bytes
+    expect: FileStat
+
+
+class Bundle(NamedTuple):
+    """A unit of work: small files in path order, whose unknown ones share chunks."""
+
+    unit: int
+    files: tuple[SmallFile, ...]
+
+
+class Stretch(NamedTuple):
+    """A unit of work: a span of a larger file. The last attempt is `lenient`: it stores what it finds."""
+
+    unit: int
+    slot: int
+    generation: int
+    root: bytes
+    path: bytes
+    expect: FileStat
+    span: Unit
+    lenient: bool
+
+
+Fate = Literal["ok", "torn", "changed", "vanished", "unreadable"]
+
+
+class SmallDone(NamedTuple):
+    """What became of a small file; `changed` says that it outgrew its bundle."""
+
+    slot: int
+    fate: Fate
+    found: FileStat
+    hash: bytes
+    spans: tuple[Span, ...]
+    error: str
+
+
+class BundleDone(NamedTuple):
+    """The answer to a Bundle."""
+
+    unit: int
+    files: tuple[SmallDone, ...]
+    chunks: tuple[Chunk, ...]
+
+
+class StretchDone(NamedTuple):
+    """The answer to a Stretch: block hashes one after the other from block `first` on.
+
+    A span that is the whole file gives the content `hash` instead.
+    """
+
+    unit: int
+    slot: int
+    generation: int
+    fate: Fate
+    first: int
+    blocks: bytes
+    spans: tuple[Span, ...]
+    chunks: tuple[Chunk, ...]
+    hash: bytes
+    error: str
+
+
+class StoredPack(NamedTuple):
+    """A pack that the store has accepted."""
+
+    pack: int
+    key: str
+    length: int
+    pin_kind: str
+    pin_value: str
+    chunks: tuple[Chunk, ...]

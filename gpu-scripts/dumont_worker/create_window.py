@@ -1,0 +1,180 @@
+"""The entries on their way into the index: taken in path order, finished in any, written in path order."""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from .chunk_table import ChunkTable
+from .content_hash import BLOCK, content_hash
+from .create_messages import FileStat, Span
+from .entry import Entry, Extent, Stat
+from .index import IndexWriter
+
+
+@dataclass(slots=True)
+class Slot:
+    """One entry and what is known of its content so far."""
+
+    number: int
+    entry: Entry
+    ready: bool = False
+    torn: bool = False
+    dropped: bool = False
+    starts_group: bool = False
+    group: tuple[int, bytes] | None = None
+    """The place by which the scan names the group, when another member has become its first."""
+    inherited: tuple[Extent, ...] | None = None
+    """Extents by the parent's chunk numbers, of a file that was not read."""
+    spans: list[Span] = field(default_factory=list)
+    extents: list[Extent] = field(default_factory=list)
+    blocks: bytearray = field(default_factory=bytearray)
+    units: int = 0
+    """Units of work still to come back."""
+    generation: int = 0
+    """Counts the attempts to read the file; answers of earlier ones are ignored."""
+
+    def restart(self, found: FileStat) -> None:
+        """Begins another attempt at a file that changed."""
+        self.generation += 1
+        self.torn = False
+        self.entry = with_stat(self.entry, found)
+        self.spans = []
+        self.blocks = bytearray()
+        self.units = 0
+
+    def take_blocks(self, first: int, blocks: bytes) -> None:
+        """Puts block hashes of one unit where they belong."""
+        if not self.blocks:
+            self.blocks = bytearray(-(-self.entry.size // BLOCK) * 32)
+        self.blocks[first * 32 : first * 32 + len(blocks)] = blocks
+
+    def hash_from_blocks(self) -> bytes:
+        """The content hash, once all units are back."""
+        hashes = (bytes(self.blocks[at : at + 32]) for at in range(0, len(self.blocks), 32))
+        return content_hash(self.entry.size, hashes)
+
+
+def with_stat(entry: Entry, found: FileStat) -> Entry:
+    """The entry of a file as it was found when its content was read."""
+    fs = entry.stat.fs if entry.stat is not None else 0
+    return replace(
+        entry,
+        size=found.size,
+        mtime=found.mtime,
+        mode=found.mode,
+        stat=Stat(found.ctime, found.ino, found.dev, fs),
+    )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was written to the index."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    torn: int = 0
+    raw: int = 0
+
+    def counts(self, unreadable: int) -> dict[str, int]:
+        """The `counts` of the manifest."""
+        kinds = self.kinds
+        files, dirs, symlinks = kinds["file"], kinds["dir"], kinds["symlink"]
+        return {
+            "entries": kinds.total(),
+            "files": files,
+            "dirs": dirs,
+            "symlinks": symlinks,
+            "others": kinds.total() - files - dirs - symlinks,
+            "torn": self.torn,
+            "unreadable": unreadable,
+        }
+
+
+class Window:
+    """Slots between scan and index; the first that is not ready holds back those behind it."""
+
+    def __init__(self, table: ChunkTable, writer: IndexWriter) -> None:
+        self.tally = Tally()
+        self._table = table
+        self._writer = writer
+        self._slots: deque[Slot] = deque()
+        self._first = 0
+        # First members by the place the scan gave them; None where they were left out.
+        self._groups: dict[tuple[int, bytes], Entry | None] = {}
+
+    def __len__(self) -> int:
+        """How many entries are held back."""
+        return len(self._slots)
+
+    def add(self, entry: Entry) -> Slot:
+        """Takes the next entry in path order."""
+        slot = Slot(self._first + len(self._slots), entry)
+        self._slots.append(slot)
+        return slot
+
+    def __getitem__(self, number: int) -> Slot:
+        """Gives a slot by its number."""
+        return self._slots[number - self._first]
+
+    def write_ready(self) -> Iterator[Slot]:
+        """Writes what is ready at the front.
+
+        Yields written slots, and once each hard link whose first member was left out: it becomes
+        the first member and is to be read.
+        """
+        while self._slots:
+            slot = self._slots[0]
+            if slot.ready and not slot.dropped and self._is_orphan(slot):
+                slot.group, slot.starts_group, slot.ready = slot.entry.link, True, False
+                slot.entry = replace(slot.entry, link=None)
+                yield slot
+            if not slot.ready or not self._write(slot):
+                return
+            self._slots.popleft()
+            self._first += 1
+            yield slot
+
+    def _is_orphan(self, slot: Slot) -> bool:
+        link = slot.entry.link
+        return link is not None and slot.entry.kind == "file" and self._groups.get(link) is None
+
+    def _write(self, slot: Slot) -> bool:
+        """Writes one slot; False while a chunk of it is in work elsewhere."""
+        if slot.dropped:
+            return True
+        entry = slot.entry
+        place = (entry.root, entry.path)
+        if entry.link is not None and entry.kind == "file":
+            first = self._groups[entry.link]
+            if first is not None:
+                link = (first.root, first.path)
+                entry = replace(first, root=entry.root, path=entry.path, link=link)
+        elif entry.kind == "file":
+            if not self._name_chunks(slot):
+                return False
+            entry = replace(entry, extents=tuple(slot.extents))
+        if slot.starts_group:
+            self._groups[slot.group or place] = entry
+        self._writer.entry(entry)
+        self._count(entry)
+        return True
+
+    def _name_chunks(self, slot: Slot) -> bool:
+        table, extents = self._table, slot.extents
+        if slot.inherited is not None:
+            for extent in slot.inherited[len(extents) :]:
+                number = table.number_of_parent(extent.chunk)
+                extents.append(Extent(extent.offset, number, extent.at, extent.length))
+            return True
+        for span in slot.spans[len(extents) :]:
+            found = table.number(span.hash)
+            if found is None:
+                return False
+            extents.append(Extent(span.offset, found, span.at, span.length))
+        return True
+
+    def _count(self, entry: Entry) -> None:
+        tally = self.tally
+        tally.kinds[entry.kind] += 1
+        tally.torn += entry.torn
+        if entry.link is None:
+            tally.raw += sum([extent.length for extent in entry.extents])

@@ -1,0 +1,95 @@
+"""What need not be read: files unchanged since the parent, or since an interrupted run."""
+
+import hashlib
+from dataclasses import replace
+
+from .cancellation import Flag
+from .chunk_table import ChunkTable
+from .create_window import Slot
+from .errors import integrity
+from .index import SEGMENT_LIMIT, decode_packs
+from .journal import Journal
+from .operator_desk import OperatorDesk
+from .parent import ParentIndex, Source, unchanged
+from .protocol import ObjectRef, Parent
+from .session import Link
+from .transfer import UrlExpired, get
+
+# The answer to an expired URL is a fresh one; more of them show a clock or a store at fault.
+_URLS = 3
+
+
+def open_parent(
+    link: Link, desk: OperatorDesk, parent: Parent | None, roots: list[bytes]
+) -> ParentIndex | None:
+    """Reads the parent's packs and chunks; None when there is none, or nothing of it may be named."""
+    if parent is None or not parent.reuse:
+        return None
+    packs = decode_packs(fetch_checked(desk, parent.packs, link.cancelled), parent.id)
+    source = Source(
+        parent.id,
+        len(parent.segments),
+        lambda n: fetch_checked(desk, parent.segments[n], link.cancelled),
+        packs,
+        list(parent.roots) if parent.roots is not None else roots,
+        parent.reuse,
+        parent.unusable,
+    )
+    return ParentIndex(source, roots)
+
+
+def fetch_checked(desk: OperatorDesk, ref: ObjectRef, cancelled: Flag) -> bytes:
+    """Fetches an index object and proves that it is the one the manifest names; raises INTEGRITY."""
+    if not 0 < ref.length <= SEGMENT_LIMIT:
+        raise integrity(f"{ref.key} has an impossible length")
+    for _ in range(_URLS - 1):
+        try:
+            return _fetched(desk, ref, cancelled)
+        except UrlExpired:
+            continue
+    return _fetched(desk, ref, cancelled)
+
+
+def _fetched(desk: OperatorDesk, ref: ObjectRef, cancelled: Flag) -> bytes:
+    data = bytes(get(desk.fetch(ref.key), (0, ref.length - 1), None, None, cancelled))
+    if hashlib.sha256(data).hexdigest() != ref.sha256:
+        raise integrity(f"{ref.key} is not what the manifest says")
+    return data
+
+
+class Inheritance:
+    """Finds files by place and stat in the parent and the journal; asked in path order."""
+
+    def __init__(self, parent: ParentIndex | None, journal: Journal, table: ChunkTable) -> None:
+        self._parent = parent
+        self._journal = journal
+        self._table = table
+
+    def recall(self, slot: Slot) -> bool:
+        """Finishes a slot whose file need not be read."""
+        return self._from_parent(slot) or self._from_journal(slot)
+
+    def _from_parent(self, slot: Slot) -> bool:
+        parent = self._parent
+        if parent is None:
+            return False
+        entry = slot.entry
+        then = parent.find(entry)
+        if then is None or not unchanged(entry, then, parent.scanned_at):
+            return False
+        if not parent.usable(then.extents):
+            return False
+        slot.entry = replace(entry, hash=then.hash)
+        slot.inherited = then.extents
+        return True
+
+    def _from_journal(self, slot: Slot) -> bool:
+        found = self._journal.find(slot.entry)
+        if found is None:
+            return False
+        content, spans = found
+        if not self._table.has([span.hash for span in spans]):
+            return False
+        slot.entry = replace(slot.entry, hash=content)
+        slot.spans = spans
+        return True

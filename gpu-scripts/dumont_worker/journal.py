@@ -1,0 +1,220 @@
+"""What an interrupted create has finished: packs the store accepted and files read whole, line by line on disk."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from .box import PrivateDir
+from .byte_string import from_json, to_json
+from .create_messages import Chunk, Span, StoredPack
+from .entry import Entry, Stat, digest
+from .errors import WorkerError
+from .parent import unchanged
+
+_KEPT_SECONDS = 14 * 24 * 3600
+# Larger ones are not worth their memory: the run begins anew, and loses time only.
+_LARGEST = 1 << 30
+_FILES_MOST = 250_000
+_LINE_MOST = 8 << 20
+
+
+class Journal:
+    """The journal of one (repository, lineage, roots); held locked while it is open.
+
+    `packs` and files are those of earlier runs; lines are added on any thread and written, synced,
+    by a thread of the journal's own. A line that is damaged ends what is believed.
+    """
+
+    def __init__(self, path: bytes) -> None:
+        """Opens and locks; raises LOCKED when another create of these roots is running."""
+        self.packs: list[StoredPack] = []
+        self._runs: list[tuple[str, int]] = []
+        self._files: dict[int, tuple[int, int, int]] = {}
+        self._file = _open_locked(path)
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def load(self, parent: str | None) -> None:
+        """Reads earlier runs; forgets them when `parent` shows that their snapshot was committed."""
+        if os.fstat(self._file.fileno()).st_size > _LARGEST:
+            self._file.truncate(0)
+        end = 0
+        for offset, length, value in self._lines():
+            try:
+                self._take(offset, length, value)
+            except (WorkerError, KeyError, TypeError, ValueError, IndexError):
+                break
+            end = offset + length
+        # A torn tail would make the next line unreadable.
+        self._file.truncate(end)
+        # Snapshot ids begin with the store's time to the second.
+        if parent is not None and self._runs and parent[:16] >= self._runs[-1][0][:16]:
+            self._file.truncate(0)
+            self.packs, self._runs, self._files = [], [], {}
+
+    def start(self, snapshot: str, scanned_at: int) -> None:
+        """Begins this run's lines."""
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._thread.start()
+        self._add({"run": snapshot, "scannedAt": str(scanned_at)})
+
+    def add_pack(self, pack: StoredPack) -> None:
+        """Notes a pack that the store has accepted."""
+        chunks = [[c.hash.hex(), c.raw, c.at, c.stored, c.frame.hex(), *c[6:]] for c in pack.chunks]
+        pin = [pack.pin_kind, pack.pin_value]
+        self._add({"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks})
+
+    def add_file(self, entry: Entry, spans: list[Span]) -> None:
+        """Notes a file that was read whole and unchanged."""
+        stat = entry.stat
+        if stat is None or entry.hash is None or entry.torn:
+            return
+        self._add(
+            {
+                "file": [entry.root, to_json(entry.path)],
+                "stat": [entry.size, str(entry.mtime), *map(str, _stat_fields(stat))],
+                "hash": entry.hash.hex(),
+                "spans": [[s.offset, s.hash.hex(), s.at, s.length] for s in spans],
+            }
+        )
+
+    def find(self, entry: Entry) -> tuple[bytes, list[Span]] | None:
+        """Gives content hash and spans of a file that an earlier run read and that is quiet since."""
+        place = self._files.get(_place_key(entry.root, entry.path))
+        if place is None:
+            return None
+        offset, length, run = place
+        value = _checked(os.pread(self._file.fileno(), length, offset))
+        if value is None or value["file"] != [entry.root, to_json(entry.path)]:
+            return None
+        size, mtime, *details = map(int, value["stat"])
+        then = Entry(
+            "file",
+            entry.root,
+            entry.path,
+            *(entry.mode, entry.uid, entry.gid, None, None, mtime),
+            size=size,
+            stat=Stat(*details),
+        )
+        if not unchanged(entry, then, self._runs[run][1]):
+            return None
+        spans = [Span(o, digest(h), at, count) for o, h, at, count in value["spans"]]
+        return digest(value["hash"]), spans
+
+    def close(self) -> None:
+        """Writes what is waiting, syncs, and unlocks."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(10.0)
+        self._file.close()
+
+    def _add(self, value: dict[str, Any]) -> None:
+        line = json.dumps(value, separators=(",", ":")).encode()
+        self._queue.put(b"%08x %s\n" % (zlib.crc32(line), line))
+
+    def _write(self) -> None:
+        try:
+            os.lseek(self._file.fileno(), 0, os.SEEK_END)
+            while (line := self._queue.get()) is not None:
+                lines = [line]
+                # One sync for all that has come meanwhile.
+                with contextlib.suppress(queue.Empty):
+                    while (more := self._queue.get_nowait()) is not None:
+                        lines.append(more)
+                    self._queue.put(None)
+                data = memoryview(b"".join(lines))
+                while data:
+                    data = data[os.write(self._file.fileno(), data) :]
+                os.fdatasync(self._file.fileno())
+        except OSError as error:
+            # The snapshot does not need the journal; only a run after an interruption would.
+            print(f"the journal cannot be written: {error}", file=sys.stderr)
+
+    def _lines(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        offset = 0
+        self._file.seek(0)
+        while line := self._file.readline(_LINE_MOST):
+            value = _checked(line)
+            if value is None:
+                return
+            yield offset, len(line), value
+            offset += len(line)
+
+    def _take(self, offset: int, length: int, value: dict[str, Any]) -> None:
+        if "run" in value:
+            self._runs.append((str(value["run"]), int(value["scannedAt"])))
+        elif "key" in value:
+            number = len(self.packs)
+            chunks = tuple(_chunk(number, fields) for fields in value["chunks"])
+            kind, pin = value["pin"]
+            self.packs.append(StoredPack(number, value["key"], value["length"], kind, pin, chunks))
+        elif len(self._files) < _FILES_MOST:
+            root, path = value["file"]
+            key = _place_key(root, from_json(path))
+            self._files[key] = (offset, length, len(self._runs) - 1)
+
+
+def open_journal(private: PrivateDir, repository: str, lineage: str, roots: list[bytes]) -> Journal:
+    """Opens the journal of these roots, and removes others that were left for two weeks."""
+    directory = private.make("journal")
+    name = "\0".join((repository, lineage)).encode() + b"\0" + b"\0".join(roots)
+    path = os.path.join(directory, hashlib.sha256(name).hexdigest().encode())
+    journal = Journal(path)
+    _sweep(directory, path)
+    return journal
+
+
+def _sweep(directory: bytes, own: bytes) -> None:
+    for item in os.scandir(directory):
+        with contextlib.suppress(OSError, WorkerError):
+            if item.path != own and item.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                with _open_locked(item.path):
+                    os.unlink(item.path)
+
+
+def _open_locked(path: bytes) -> Any:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise WorkerError(
+            "LOCKED",
+            "another create of the same paths is running on the box",
+            "wait for it, or end it on the box",
+            True,
+        ) from None
+    return os.fdopen(fd, "r+b", buffering=1 << 16)
+
+
+def _checked(line: bytes) -> dict[str, Any] | None:
+    """The value of a line that was written whole."""
+    if len(line) < 10 or not line.endswith(b"\n"):
+        return None
+    body = line[9:-1]
+    if line[:9] != b"%08x " % zlib.crc32(body):
+        return None
+    value = json.loads(body)
+    return value if isinstance(value, dict) else None
+
+
+def _chunk(pack: int, fields: list[Any]) -> Chunk:
+    raw_hash, raw, at, stored, frame, transform, codec = fields
+    return Chunk(digest(raw_hash), raw, pack, at, stored, digest(frame), transform, codec)
+
+
+def _stat_fields(stat: Stat) -> tuple[int, int, int, int]:
+    return stat.ctime, stat.ino, stat.dev, stat.fs
+
+
+def _place_key(root: int, path: bytes) -> int:
+    return hash((root, path))

@@ -1,0 +1,178 @@
+"""Carries out units of work of a create: reads files, says what became of them and of their chunks."""
+
+import os
+
+from .content_hash import BLOCK, small_hash
+from .create_messages import (
+    Bundle,
+    BundleDone,
+    Chunk,
+    Fate,
+    FileStat,
+    SmallDone,
+    SmallFile,
+    Span,
+    Stretch,
+    StretchDone,
+)
+from .engine_desk import EngineDesk
+from .entry import CHUNK_MAX
+from .file_state import Lost, fstat, lost, open_file
+from .stretch_reader import WINDOW, Changed, Store, StretchReader
+
+# Read once, and twice more when it changes meanwhile.
+ATTEMPTS = 3
+
+
+class UnitReader:
+    """One compute thread's reader. `store` is given every chunk; `chunks` holds those newly stored."""
+
+    def __init__(self, desk: EngineDesk, store: Store) -> None:
+        self.chunks: list[Chunk] = []
+        self.uncounted = 0
+        """Bytes of this unit that never became a chunk, or in vain: known files, and changed ones."""
+        self._desk = desk
+        self._store = store
+        self._buffer = bytearray(WINDOW)
+
+    def read(self, unit: Bundle | Stretch) -> BundleDone | StretchDone:
+        """Does one unit; raises only what ends the run."""
+        self.chunks.clear()
+        self.uncounted = 0
+        return self._bundle(unit) if isinstance(unit, Bundle) else self._stretch(unit)
+
+    def _bundle(self, bundle: Bundle) -> BundleDone:
+        done: list[SmallDone] = []
+        held: list[tuple[SmallFile, Fate, FileStat, memoryview]] = []
+        at = 0
+        for file in bundle.files:
+            room = memoryview(self._buffer)[at : at + CHUNK_MAX]
+            try:
+                fate, found, size = _read_small(file, room)
+            except Lost as error:
+                done.append(SmallDone(file.slot, error.fate, file.expect, b"", (), error.why))
+                continue
+            if fate == "changed":
+                done.append(SmallDone(file.slot, fate, found, b"", (), ""))
+                continue
+            held.append((file, fate, found, room[:size]))
+            at += size
+            if at > CHUNK_MAX:
+                # Files grew since the scan: what is held so far goes first.
+                done += self._store_held(held)
+                held, at = [], 0
+        done += self._store_held(held)
+        return BundleDone(bundle.unit, tuple(done), tuple(self.chunks))
+
+    def _store_held(
+        self, held: list[tuple[SmallFile, Fate, FileStat, memoryview]]
+    ) -> list[SmallDone]:
+        """Stores the unknown ones of the files held, which lie in path order in the buffer."""
+        hashes = [small_hash(data) for *_, data in held]
+        asked = [(len(data), found) for (*_, data), found in zip(held, hashes, strict=True)]
+        known = self._desk.known(asked) if asked else []
+        places: dict[bytes, tuple[int, int]] = {}
+        shared: list[bytearray] = [bytearray()]
+        for (*_, data), found, spans in zip(held, hashes, known, strict=True):
+            if spans is None and data and found not in places:
+                if len(shared[-1]) + len(data) > CHUNK_MAX:
+                    shared.append(bytearray())
+                places[found] = (len(shared) - 1, len(shared[-1]))
+                shared[-1] += data
+        chunks = [self._store(memoryview(chunk), None) for chunk in shared if chunk]
+        done = []
+        for (file, fate, stat, data), found, spans in zip(held, hashes, known, strict=True):
+            if spans is None and data:
+                number, at = places[found]
+                spans = (Span(0, chunks[number], at, len(data)),)  # noqa: PLW2901
+            else:
+                self.uncounted += len(data)
+            done.append(SmallDone(file.slot, fate, stat, found, spans or (), ""))
+        return done
+
+    def _stretch(self, stretch: Stretch) -> StretchDone:
+        try:
+            fd, found = open_file(stretch.root, stretch.path, stretch.expect)
+        except Lost as error:
+            return self._stretch_lost(stretch, error)
+        reader = None
+        try:
+            torn = not found.same_content(stretch.expect)
+            if torn and not stretch.lenient:
+                raise Changed
+            reader = StretchReader(fd, stretch, self._buffer, self._store)
+            reader.read()
+            torn = torn or reader.torn or not fstat(fd).same_content(stretch.expect)
+            if torn and not stretch.lenient:
+                raise Changed
+            return self._stretch_done(stretch, "torn" if torn else "ok", reader)
+        except Changed:
+            self._take_back(reader)
+            return self._stretch_done(stretch, "changed")
+        except OSError as error:
+            self._take_back(reader)
+            return self._stretch_lost(stretch, lost(error))
+        finally:
+            os.close(fd)
+
+    def _take_back(self, reader: StretchReader | None) -> None:
+        if reader is not None:
+            self.uncounted -= sum([span.length for span in reader.spans])
+
+    def _stretch_lost(self, stretch: Stretch, error: Lost) -> StretchDone:
+        return self._stretch_done(stretch, error.fate)._replace(error=error.why)
+
+    def _stretch_done(
+        self, stretch: Stretch, fate: Fate, reader: StretchReader | None = None
+    ) -> StretchDone:
+        first, blocks, whole = 0, b"", b""
+        if reader is not None and stretch.span.whole:
+            whole = reader.content_hash()
+        elif reader is not None and reader.blocks:
+            first = reader.blocks[0][0]
+            blocks = b"".join([digest for _, digest in reader.blocks])
+        return StretchDone(
+            stretch.unit,
+            stretch.slot,
+            stretch.generation,
+            fate,
+            first,
+            blocks,
+            tuple(reader.spans) if reader is not None else (),
+            tuple(self.chunks),
+            whole,
+            "",
+        )
+
+
+def _read_small(file: SmallFile, room: memoryview) -> tuple[Fate, FileStat, int]:
+    """Reads a small file whole, again when it changes meanwhile; raises Lost.
+
+    The fate `changed` says that it has outgrown what fits: it is a large file now.
+    """
+    expect: FileStat | None = file.expect
+    for attempt in range(1, ATTEMPTS + 1):
+        fd, before = open_file(file.root, file.path, expect)
+        try:
+            if before.size > BLOCK:
+                return "changed", before, 0
+            size = _read_all(fd, room[: before.size])
+            after = fstat(fd)
+        except OSError as error:
+            raise lost(error) from error
+        finally:
+            os.close(fd)
+        if after.same_content(before) and size == before.size:
+            return "ok", before, size
+        if attempt == ATTEMPTS:
+            # What was read last is what is stored, so its length is what the entry says.
+            return "torn", before._replace(size=size), size
+        expect = None
+    raise AssertionError("unreachable")
+
+
+def _read_all(fd: int, room: memoryview) -> int:
+    done = 0
+    while done < len(room) and (count := os.preadv(fd, [room[done:]], done)):
+        done += count
+    return done
