@@ -393,6 +393,7 @@ async function freezable(port: number) {
 
 function pipeTo(socket: Socket, port: number): void {
   const far = connect(port, '127.0.0.1')
+  open.push({close: () => far.destroy()})
   far.on('error', () => {})
   socket.on('error', () => {})
   socket.pipe(far).pipe(socket)
