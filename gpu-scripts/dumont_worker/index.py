@@ -341,14 +341,19 @@ def decode_packs(data: bytes, snapshot: str) -> list[PackRecord]:
             raise integrity(f"pack list of {snapshot}: not a pack's key, or one twice")
         if type(length) is not int or not 0 < length <= PACK_MAX:
             raise integrity(f"pack list of {snapshot}: impossible length")
-        kind = pin.get("kind") if type(pin) is dict else None
-        if type(kind) is not str or kind not in _PIN_LENGTHS:
-            raise integrity(f"pack list of {snapshot}: no checksum")
-        if len(strict_base64(pin.get("value"))) != _PIN_LENGTHS[kind]:
-            raise integrity(f"pack list of {snapshot}: a checksum of another length")
         keys.add(key)
-        packs.append(PackRecord(key, length, kind, pin["value"]))
+        packs.append(PackRecord(key, length, *_pin(pin)))
     return packs
+
+
+def _pin(pin: object) -> tuple[str, str]:
+    kind = pin.get("kind") if isinstance(pin, dict) else None
+    if not isinstance(pin, dict) or type(kind) is not str or kind not in _PIN_LENGTHS:
+        raise integrity("a pack without checksum")
+    value = pin.get("value")
+    if len(strict_base64(value)) != _PIN_LENGTHS[kind]:
+        raise integrity("a checksum of another length")
+    return kind, str(value)
 
 
 def _check_header(line: Json, kind: str, snapshot: str) -> None:

@@ -4,7 +4,7 @@ import {untrusted} from '../untrusted.js'
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 const FORM = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z-[a-z2-7]{6}$/
 
-/** An id from the store's clock and at least six random bytes: `20261123T140200Z-k3f9qz`. */
+/** An id from the store's clock and at least six random bytes: `20261123T140200Z-k3f7qz`. */
 export function makeSnapshotId(now: Date, random: Uint8Array): string {
   if (random.length < 6) throw new RangeError('a snapshot id takes six random bytes')
   const time = now.toISOString().replaceAll(/[-:]|\.\d+/g, '')
@@ -37,6 +37,6 @@ export function snapshotTime(id: string): Date | undefined {
 export function checkSnapshotId(id: string): void {
   if (!isSnapshotId(id))
     throw new DumontError('USAGE', `${untrusted(id, 80)} is not a snapshot id`, {
-      hint: 'ids look like 20261123T140200Z-k3f9qz; `dumont snapshot list` shows them',
+      hint: 'ids look like 20261123T140200Z-k3f7qz; `dumont snapshot list` shows them',
     })
 }

@@ -24,19 +24,15 @@ export function decodeZstd(decoder: ZSTDDecoder, frame: Uint8Array, length: numb
 
 /** Walks the frame's blocks (RFC 8878 section 3.1.1), because the decoder would also take several frames. */
 function checkFrame(frame: Buffer, length: number): void {
-  try {
-    const {blocks, checksum, contentSize} = frameHeader(frame)
-    if (contentSize !== length)
-      throw damaged(`a zstd frame of ${contentSize} bytes instead of ${length}`)
-    if (endOfBlocks(frame, blocks) + checksum !== frame.length)
-      throw damaged('a zstd frame that is cut short or followed by something')
-  } catch (error) {
-    if (error instanceof RangeError) throw damaged('a zstd frame that is cut short', error)
-    throw error
-  }
+  const {blocks, checksum, contentSize} = frameHeader(frame)
+  if (contentSize !== length)
+    throw damaged(`a zstd frame of ${contentSize} bytes instead of ${length}`)
+  if (endOfBlocks(frame, blocks) + checksum !== frame.length)
+    throw damaged('a zstd frame that is cut short or followed by something')
 }
 
 function frameHeader(frame: Buffer): {blocks: number; checksum: number; contentSize: number} {
+  if (frame.length < 6) throw damaged('a zstd frame that is cut short')
   if (frame.readUInt32LE(0) !== 0xfd_2f_b5_28) throw damaged('not a zstd frame')
   const descriptor = frame.readUInt8(4)
   const single = (descriptor & 0x20) !== 0
@@ -45,6 +41,7 @@ function frameHeader(frame: Buffer): {blocks: number; checksum: number; contentS
   const at = single ? 5 : 6
   const width = [single ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
   if (width === 0) throw damaged('a zstd frame without content size')
+  if (frame.length < at + width) throw damaged('a zstd frame that is cut short')
   return {
     blocks: at + width,
     checksum: (descriptor & 4) === 0 ? 0 : 4,
@@ -61,10 +58,11 @@ function contentSizeAt(frame: Buffer, at: number, width: number): number {
 
 function endOfBlocks(frame: Buffer, first: number): number {
   let at = first
-  for (;;) {
+  while (at + 3 <= frame.length) {
     const header = frame.readUIntLE(at, 3)
     const isRun = ((header >> 1) & 3) === 1
     at += 3 + (isRun ? 1 : header >> 3)
     if ((header & 1) === 1) return at
   }
+  throw damaged('a zstd frame that is cut short')
 }
