@@ -2,8 +2,10 @@
 
 import re
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 FILE_LIMIT = 1 << 20
 """Most bytes of one ignore file; git has no limit, a hostile workspace needs one."""
@@ -25,7 +27,14 @@ _CLASSES = {
     b"upper": string.ascii_uppercase,
     b"xdigit": string.hexdigits,
 }
-_NEVER = re.compile(rb"(?!)")
+_REGEX_STARS = 2
+_EXPRESSIONS = {"star": b"[^/]*", "directories": b"(?:.*/)?", "anything": b".*"}
+
+Token = frozenset[int] | Literal["star", "directories", "anything"]
+"""The bytes that one place may hold, or what any number of bytes may be."""
+Matcher = Callable[[bytes], bool]
+
+_NO_SLASH = frozenset(range(256)) - frozenset(b"/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,13 @@ class Pattern:
     negative: bool
     directories_only: bool
     by_name: bool
-    regex: re.Pattern[bytes]
+    match: Matcher
 
     def matches(self, path: bytes, name: bytes, is_dir: bool) -> bool:
         """Whether it matches a path, relative to its ignore file, whose last part is `name`."""
         if self.directories_only and not is_dir:
             return False
-        return self.regex.fullmatch(name if self.by_name else path) is not None
+        return self.match(name if self.by_name else path)
 
 
 def parse_patterns(text: bytes) -> tuple[Pattern, ...]:
@@ -79,34 +88,44 @@ def _without_trailing_spaces(line: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _compile(body: bytes) -> re.Pattern[bytes]:
+def _compile(body: bytes) -> Matcher:
     if not body or len(body) > PATTERN_LIMIT:
-        return _NEVER
+        return _never
     if b"/" in body:
         body = body.removeprefix(b"/")
     # git compares the part without wildcards first and starts its matcher behind it, so that
     # `**` counts as "at the start" right there.
     literal = _literal_length(body)
-    rest = _Translator(body[literal:]).run()
+    rest = _Parser(body[literal:]).run()
     if rest is None:
-        return _NEVER
-    return re.compile(re.escape(body[:literal]) + rest, re.DOTALL)
+        return _never
+    tokens = [frozenset((byte,)) for byte in body[:literal]] + rest
+    # Backtracking over many stars takes for ever; who writes the ignore file may know that.
+    return _regex(tokens) if sum(map(_is_open, rest)) <= _REGEX_STARS else _bits(tokens)
+
+
+def _never(_: bytes) -> bool:
+    return False
+
+
+def _is_open(token: Token) -> bool:
+    return isinstance(token, str)
 
 
 def _literal_length(body: bytes) -> int:
     return next((at for at, byte in enumerate(body) if byte in _SPECIAL), len(body))
 
 
-class _Translator:
-    """Turns a wildcard pattern into a regular expression, or None when it can match nothing."""
+class _Parser:
+    """Takes a wildcard pattern apart, as git's own matcher reads it."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._at = 0
-        self._out: list[bytes] = []
+        self._out: list[Token] = []
 
-    def run(self) -> bytes | None:
-        """Translates the whole pattern."""
+    def run(self) -> list[Token] | None:
+        """Gives the tokens of the whole pattern, None when it can match nothing."""
         body = self._body
         while self._at < len(body):
             char = body[self._at : self._at + 1]
@@ -116,7 +135,7 @@ class _Translator:
                 if not self._set():
                     return None
             elif char == b"?":
-                self._out.append(b"[^/]")
+                self._out.append(_NO_SLASH)
                 self._at += 1
             else:
                 if char == b"\\":
@@ -124,9 +143,9 @@ class _Translator:
                     char = body[self._at : self._at + 1]
                     if not char:
                         return None
-                self._out.append(re.escape(char))
+                self._out.append(frozenset(char))
                 self._at += 1
-        return b"".join(self._out)
+        return self._out
 
     def _stars(self) -> None:
         body, start = self._body, self._at
@@ -136,12 +155,12 @@ class _Translator:
         opens = start == 0 or body[start - 1 : start] == b"/"
         closes = not rest or rest.startswith((b"/", b"\\/"))
         if self._at - start == 1 or not (opens and closes):
-            self._out.append(b"[^/]*")
+            self._out.append("star")
         elif rest.startswith(b"/"):
-            self._out.append(b"(?:.*/)?")
+            self._out.append("directories")
             self._at += 1
         else:
-            self._out.append(b".*")
+            self._out.append("anything")
 
     def _set(self) -> bool:
         body, at = self._body, self._at + 1
@@ -162,7 +181,7 @@ class _Translator:
                 return False
         self._at = at + 1
         allowed = set(range(256)) - found if negated else found
-        self._out.append(_one_of(allowed - {0x2F}))
+        self._out.append(frozenset(allowed - {0x2F}))
         return True
 
     def _member(self, at: int, previous: int, found: set[int]) -> tuple[int, int]:
@@ -204,7 +223,46 @@ class _Translator:
         return end + 1, 0
 
 
-def _one_of(allowed: set[int]) -> bytes:
-    if not allowed:
+def _regex(tokens: list[Token]) -> Matcher:
+    expression = re.compile(b"".join(map(_expression, tokens)), re.DOTALL)
+    return lambda path: expression.fullmatch(path) is not None
+
+
+def _expression(token: Token) -> bytes:
+    if isinstance(token, str):
+        return _EXPRESSIONS[token]
+    if token == _NO_SLASH:
+        return b"[^/]"
+    if not token:
         return b"(?!)"
-    return b"[" + b"".join(b"\\x%02x" % byte for byte in sorted(allowed)) + b"]"
+    return b"[" + b"".join(b"\\x%02x" % byte for byte in sorted(token)) + b"]"
+
+
+def _bits(tokens: list[Token]) -> Matcher:
+    """Matches in linear time: bit n of a number says that the tokens so far can end at byte n."""
+
+    def match(path: bytes) -> bool:
+        every = (1 << len(path)) - 1
+        slashes = _places(path, frozenset(b"/"))
+        names = every & ~slashes
+        ends = 1
+        for token in tokens:
+            if not ends:
+                return False
+            onward = (every << 1 | 1) & ~((ends & -ends) - 1)
+            if token == "star":
+                # The carry of the addition runs through the bytes up to the next slash.
+                ends |= ((ends & names) + names) ^ names
+            elif token == "anything":
+                ends = onward
+            elif token == "directories":
+                ends |= (onward & slashes) << 1
+            elif isinstance(token, frozenset):
+                ends = (ends & _places(path, token)) << 1
+        return bool(ends >> len(path) & 1)
+
+    return match
+
+
+def _places(path: bytes, members: frozenset[int]) -> int:
+    return sum(1 << at for at, byte in enumerate(path) if byte in members)

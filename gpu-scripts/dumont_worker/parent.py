@@ -121,7 +121,7 @@ class ParentIndex:
         return self._numbers.get(raw_hash)
 
     def by_content(self, size: int, content: bytes) -> Extents | None:
-        """Gives where the parent holds a small file's content, wherever it lay, in usable chunks."""
+        """Gives where the parent holds a small file's content in usable chunks, under any path."""
         if not 0 < size <= SMALL_MOST:
             return None
         if self._contents is None:
