@@ -1,0 +1,135 @@
+"""The protocol's messages: the shared fixtures, and everything that must be refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dumont_worker.errors import WorkerError
+from dumont_worker.protocol import (
+    LINE_LIMIT,
+    Cancel,
+    CreateRequest,
+    Heartbeat,
+    Reply,
+    RestoreRequest,
+    encode,
+    parse,
+    request_id,
+)
+
+FIXTURES = Path(__file__).parents[2] / "test" / "fixtures" / "protocol"
+
+
+def lines(name: str) -> list[bytes]:
+    return (FIXTURES / f"{name}.jsonl").read_bytes().splitlines()
+
+
+def example(type_: str) -> dict[str, Any]:
+    for line in lines("operator-to-worker"):
+        value: dict[str, Any] = json.loads(line)
+        if value["type"] == type_:
+            return value
+    raise AssertionError(type_)
+
+
+def told(value: object) -> str:
+    with pytest.raises(WorkerError) as failure:
+        parse(json.dumps(value).encode())
+    assert failure.value.code == "WORKER"
+    return failure.value.message
+
+
+def test_every_message_of_the_operator_is_understood() -> None:
+    kinds = {type(parse(line)) for line in lines("operator-to-worker")}
+    assert kinds == {CreateRequest, RestoreRequest, Reply, Cancel, Heartbeat}
+
+
+def test_messages_of_the_worker_are_written_as_in_the_fixtures() -> None:
+    for line in lines("worker-to-operator"):
+        value = json.loads(line)
+        assert encode(value.pop("type"), **value) == line + b"\n"
+
+
+def test_a_create_says_what_its_line_says() -> None:
+    request = parse(lines("operator-to-worker")[0])
+    assert isinstance(request, CreateRequest)
+    assert request.roots == (b"/workspace", b"/workspace/bad\xffname")
+    assert request.excludes == (b"*.tmp", b"!keep.tmp")
+    assert request.parent is not None
+    assert request.parent.roots == (b"/workspace",)
+    assert request.parent.segments[0].length == 5103
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert parse(json.dumps(example("create") | {"later": 1}).encode())
+
+
+@pytest.mark.parametrize("missing", sorted(set(example("create")) - {"type", "parent"}))
+def test_a_create_without_a_field_is_refused(missing: str) -> None:
+    value = example("create")
+    del value[missing]
+    assert missing in told(value)
+
+
+@pytest.mark.parametrize("missing", sorted(set(example("restore")) - {"type", "target"}))
+def test_a_restore_without_a_field_is_refused(missing: str) -> None:
+    value = example("restore")
+    del value[missing]
+    assert missing in told(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("parts", 0),
+        ("parts", True),
+        ("parts", 1.5),
+        ("memory", "1GiB"),
+        ("roots", []),
+        ("roots", ["relative"]),
+        ("roots", ["/a\0b"]),
+        ("roots", [{"b64": "!"}]),
+        ("roots", [7]),
+        ("snapshot", "../../etc"),
+        ("repository", "XYZ"),
+        ("codec", "ans"),
+        ("pin", "sha256"),
+        ("dryRun", 0),
+        ("protect", "/a"),
+        ("parent", {"id": "x"}),
+        ("parent", [1]),
+        ("id", None),
+        ("id", 1.5),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(field: str, value: object) -> None:
+    assert field in told(example("create") | {field: value})
+
+
+@pytest.mark.parametrize("key", ["../x", "/abs", "a//b", "", "a/..", 7, "a\nb"])
+def test_keys_that_could_lead_elsewhere_are_refused(key: object) -> None:
+    value = example("create")
+    value["parent"]["unusable"] = [key]
+    assert "no key" in told(value)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[]", b"null", b'{"type":1}', b'{"type":"destroy"}', b"[" * 100_000]
+)
+def test_what_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(WorkerError):
+        parse(line)
+
+
+def test_a_refused_request_can_still_be_addressed() -> None:
+    assert request_id(b'{"type":"create","id":7}') == 7
+    assert request_id(b'{"type":"create"}') is None
+    assert request_id(b"{") is None
+    assert request_id(b'{"id":true}') is None
+
+
+def test_a_message_over_the_limit_is_not_sent() -> None:
+    with pytest.raises(WorkerError):
+        encode("result", notes="x" * LINE_LIMIT)
