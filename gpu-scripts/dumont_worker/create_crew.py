@@ -141,7 +141,7 @@ class Crew:
         progress = self._link.progress
         progress.add(raw=raw, stored=stored, transferred=transferred)
         for slot, state in states.items():
-            part = engine * self._plan.parts + slot
+            part = self._plan.first_part(engine) + slot
             if state is None:
                 progress.idle(part)
             else:

@@ -25,8 +25,8 @@ class Settings:
     """What the coordinator decides for its engines; sizes in bytes."""
 
     threads: int
-    parts: int
-    """Upload slots of each engine."""
+    parts: tuple[int, ...]
+    """Upload slots of every engine."""
     buffers: int
     pack_size: int
     codec: str
@@ -42,10 +42,11 @@ def run(port: Port, number: int, settings: dict[str, Any]) -> None:
 class _Engine:
     def __init__(self, port: Port, number: int, settings: Settings) -> None:
         self._port = port
-        self._number = number
+        self._slots = settings.parts[number]
+        self._first_part = sum(settings.parts[:number])
         self._settings = settings
         self._desk = EngineDesk(port)
-        self._meter = Meter(port, settings.parts)
+        self._meter = Meter(port, self._slots)
         self._units: queue.SimpleQueue[Bundle | Stretch] = queue.SimpleQueue()
         self._sealed: queue.SimpleQueue[SealedPack] = queue.SimpleQueue()
         self._pool = BufferPool(settings.buffers, settings.pack_size)
@@ -63,7 +64,7 @@ class _Engine:
         self._meter.start()
         for builder in self._builders:
             self._start(partial(self._compute, builder))
-        for slot in range(self._settings.parts):
+        for slot in range(self._slots):
             self._start(partial(self._upload, slot))
         while True:
             # Units and answers are taken on the port's thread; what is left are orders.
@@ -115,10 +116,9 @@ class _Engine:
             sealed = self._sealed.get()
             with self._lock:
                 chunks = tuple(self._chunks.pop(sealed.number))
-            part = self._number * self._settings.parts + slot
             wanted = {
                 "kind": "pack",
-                "part": part,
+                "part": self._first_part + slot,
                 "length": sealed.length,
                 "pin": {"kind": sealed.pin_kind, "value": sealed.pin_value},
             }

@@ -17,13 +17,21 @@ ENGINES_MOST = 8
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """The shape of one create: `parts` upload slots and `buffers` pack buffers for each engine."""
+    """The shape of one create: upload slots of every engine, and what each engine has besides."""
 
-    engines: int
     threads: int
-    parts: int
+    parts: tuple[int, ...]
     buffers: int
     pack_size: int
+
+    @property
+    def engines(self) -> int:
+        """How many engine processes."""
+        return len(self.parts)
+
+    def first_part(self, engine: int) -> int:
+        """The number of an engine's first part among all."""
+        return sum(self.parts[:engine])
 
 
 def plan_memory(memory: int, parts: int, cpus: int) -> MemoryPlan:
@@ -36,7 +44,7 @@ def plan_memory(memory: int, parts: int, cpus: int) -> MemoryPlan:
             left = memory - COORDINATOR - engines * (ENGINE + threads * THREAD)
             plan = _share(left, parts, engines, threads)
             # A plan that cuts the parts asked for by more than half is worth trying with fewer engines.
-            if plan is not None and (engines == threads == 1 or 2 * plan.parts * engines >= parts):
+            if plan is not None and (engines == threads == 1 or 2 * sum(plan.parts) >= parts):
                 return plan
     least = COORDINATOR + ENGINE + THREAD + 2 * SMALLEST_PACK
     shown = f"{-(-least // MIB)} MiB"
@@ -50,4 +58,6 @@ def _share(left: int, parts: int, engines: int, threads: int) -> MemoryPlan | No
         return None
     buffers = max(slots + threads, -(-3 * slots // 2))
     size = min(LARGEST_PACK, left // (buffers * engines))
-    return MemoryPlan(engines, threads, slots, buffers, size)
+    parts = min(parts, slots * engines)
+    shares = tuple(parts // engines + (n < parts % engines) for n in range(engines))
+    return MemoryPlan(threads, shares, buffers, size)
