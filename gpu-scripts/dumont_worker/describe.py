@@ -4,6 +4,7 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .attributes import OwnerNames, XattrReader, Xattrs
 from .entry import Entry, Stat
@@ -38,27 +39,28 @@ class Describer:
     def directory(self, path: bytes, found: os.stat_result, target: bytes | int | None) -> Entry:
         """Describes a directory; without `target` its attributes are not asked for."""
         xattrs = () if target is None else self._read_xattrs(target, path, found)
-        return self._entry("dir", path, found, xattrs)
+        return self._entry("dir", path, found, xattrs, {})
 
     def other(self, kind: str, path: bytes, found: os.stat_result, target: bytes) -> Entry | None:
         """Describes what is no directory, `target` being a path to it; None when it vanished."""
         linked = found.st_nlink > 1 and kind != "symlink"
         if linked and (member := self._member(kind, path, found)) is not None:
             return member
-        entry = self._entry(kind, path, found, self._read_xattrs(target, path, found))
+        details: dict[str, Any] = {}
         if kind == "file":
             fs = self._file_system(target, found)
-            details = Stat(found.st_ctime_ns, found.st_ino, found.st_dev, fs)
-            entry = replace(entry, size=found.st_size, stat=details)
+            details["size"] = found.st_size
+            details["stat"] = Stat(found.st_ctime_ns, found.st_ino, found.st_dev, fs)
         elif kind == "symlink":
             try:
-                entry = replace(entry, target=os.readlink(target))
+                details["target"] = os.readlink(target)
             except OSError as error:
                 self._findings.failed(path, error)
                 return None
         elif kind != "fifo":
-            device = (os.major(found.st_rdev), os.minor(found.st_rdev))
-            entry = replace(entry, device=device)
+            details["device"] = (os.major(found.st_rdev), os.minor(found.st_rdev))
+        xattrs = self._read_xattrs(target, path, found)
+        entry = self._entry(kind, path, found, xattrs, details)
         if linked:
             self._groups[found.st_dev, found.st_ino] = _Group(entry, found.st_nlink - 1)
         return entry
@@ -93,7 +95,14 @@ class Describer:
             return (again.st_dev, again.st_ino) == (found.st_dev, found.st_ino)
         return False
 
-    def _entry(self, kind: str, path: bytes, found: os.stat_result, xattrs: Xattrs) -> Entry:
+    def _entry(
+        self,
+        kind: str,
+        path: bytes,
+        found: os.stat_result,
+        xattrs: Xattrs,
+        details: dict[str, Any],
+    ) -> Entry:
         return Entry(
             kind,
             self.number,
@@ -105,6 +114,7 @@ class Describer:
             self._owners.group(found.st_gid),
             found.st_mtime_ns,
             xattrs,
+            **details,
         )
 
     def _read_xattrs(self, target: bytes | int, path: bytes, found: os.stat_result) -> Xattrs:
