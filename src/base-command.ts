@@ -38,20 +38,26 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Aborted by SIGINT, SIGTERM and SIGHUP with the error to report. */
-  protected get signal(): AbortSignal {
+  get signal(): AbortSignal {
     return this.interruption.signal
   }
 
-  protected get isStream(): boolean {
+  /** The result on stdout, and exit code 3 when it is not all that was asked for. */
+  protected finish(text: string, incomplete: boolean): void {
+    if (!this.jsonEnabled()) this.log(text)
+    if (incomplete) process.exitCode = EXIT.incomplete
+  }
+
+  get isStream(): boolean {
     return this.argv.includes('--json-stream')
   }
 
-  protected get isQuiet(): boolean {
+  get isQuiet(): boolean {
     return this.argv.includes('--quiet') || this.argv.includes('-q')
   }
 
   /** One line of the story on stderr; stdout is for results. */
-  protected say(text: string): void {
+  say(text: string): void {
     if (!this.isQuiet && !this.jsonEnabled()) process.stderr.write(`${text}\n`)
   }
 

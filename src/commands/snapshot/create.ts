@@ -1,0 +1,87 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../base-command.js'
+import {sshFlags, storeFlags, transferFlags} from '../../flags.js'
+import type {SnapshotSummary} from '../../lib/snapshots/create-summary.js'
+import {openOperator} from '../../operator.js'
+import {describeCreate} from '../../ui/describe-create.js'
+
+export default class SnapshotCreate extends BaseCommand {
+  static override summary = 'Take a snapshot of a workspace.'
+
+  static override description = `Reads PATHs on the box (/workspace where it exists), compresses what the store does not have yet, sends it in
+parallel parts straight from the box, checks everything in the store from here, and then writes the manifest: the
+snapshot exists from that moment on. Interrupted, the same command continues.`
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --host root@1.2.3.4:22',
+    '<%= config.bin %> <%= command.id %> --host root@gpu1:2222 /workspace /root/.cache/huggingface --name train-a',
+    '<%= config.bin %> <%= command.id %> --host local --store s3://bucket/prefix --exclude "*.tmp" /data',
+  ]
+
+  static override strict = false
+  static override usage = '<%= command.id %> --host HOST [PATH...]'
+
+  static override flags = {
+    host: Flags.string({
+      required: true,
+      summary: 'the box: user@host:port, a name of ~/.ssh/config, or local',
+    }),
+    name: Flags.string({summary: 'label of the lineage [default: host:port:path]'}),
+    exclude: Flags.string({
+      helpValue: 'PATTERN',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'leave out what matches, as in .gitignore',
+    }),
+    'exclude-caches': Flags.boolean({
+      summary: 'leave out pip, uv and conda caches, __pycache__ and tagged cache directories',
+    }),
+    'cross-mounts': Flags.boolean({summary: 'save what is mounted inside the paths too'}),
+    codec: Flags.string({
+      options: ['auto', 'zstd', 'none'],
+      summary: 'how chunks are compressed [default: auto]',
+    }),
+    'dry-run': Flags.boolean({summary: 'scan and measure; store nothing'}),
+    'accept-rollback': Flags.boolean({
+      summary: 'go on although the store has lost snapshots that this machine remembers',
+    }),
+    ...transferFlags,
+    ...sshFlags,
+    ...storeFlags,
+  }
+
+  async run(): Promise<SnapshotSummary> {
+    const {argv, flags} = await this.parse(SnapshotCreate)
+    const operator = await openOperator(this, flags, {
+      hosts: [flags.host],
+      steps: ['open-store', 'connect', 'equip', 'transfer', 'verify', 'commit'],
+    })
+    const {createSnapshot} = await import('../../lib/snapshots/create-snapshot.js')
+    const summary = await operator.use((service, settings) =>
+      createSnapshot(
+        {
+          acceptRollback: flags['accept-rollback'],
+          codec: settings.codec ?? 'auto',
+          crossMounts: flags['cross-mounts'],
+          dryRun: flags['dry-run'],
+          excludeCaches: settings.excludeCaches ?? false,
+          excludes: settings.exclude ?? [],
+          host: flags.host,
+          level: ZSTD_LEVEL,
+          parts: settings.parts ?? PARTS,
+          paths: argv as string[],
+          ...(settings.memory === undefined ? {} : {memory: settings.memory}),
+          ...(flags.name === undefined ? {} : {name: flags.name}),
+        },
+        service,
+        this.signal,
+      ),
+    )
+    this.finish(describeCreate(summary), summary.incomplete)
+    return summary
+  }
+}
+
+const PARTS = 32
+// 3 stores 3–14 % less than 1 and is still ahead of links up to about 2 Gbit/s on two cores.
+const ZSTD_LEVEL = 3

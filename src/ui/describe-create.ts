@@ -1,0 +1,52 @@
+import {formatBytes} from '../lib/bytes.js'
+import type {SnapshotSummary} from '../lib/snapshots/create-summary.js'
+import {untrusted} from '../lib/untrusted.js'
+import {duration} from './part-window.js'
+import {table} from './table.js'
+
+/** The answer of `snapshot create`: the id alone on the first line, so that `head -1` gives it to a script. */
+export function describeCreate(summary: SnapshotSummary): string {
+  const {files, newBytes, rawBytes, seconds, storedBytes} = summary
+  const ratio = newBytes > 0 ? ` (ratio ${(storedBytes / newBytes).toFixed(3)})` : ''
+  const lines = [
+    summary.id ?? 'dry run: nothing was stored',
+    `${files} files, ${formatBytes(rawBytes)} · ${formatBytes(newBytes)} new, stored as ${formatBytes(storedBytes)}${ratio} · ${duration(seconds * 1000)}`,
+    ...leftOut(summary.notes),
+    ...sampled(summary),
+  ]
+  if (summary.reusedPacks > 0)
+    lines.push(`${summary.reusedPacks} packs of an interrupted run were not sent again`)
+  if (summary.incomplete)
+    lines.push(`INCOMPLETE: ${reasons(summary)}; see the warnings, or --json for their list`)
+  return lines.join('\n')
+}
+
+function leftOut(notes: SnapshotSummary['notes']): readonly string[] {
+  const shown = Object.entries(notes).map(([code, count]) => `${count} ${untrusted(code, 40)}`)
+  return shown.length === 0 ? [] : [`left out or noted: ${shown.join(', ')}`]
+}
+
+function sampled({sample}: SnapshotSummary): readonly string[] {
+  if (sample === undefined || sample.length === 0) return []
+  const columns = [
+    {title: 'CODEC'},
+    {align: 'right', title: 'RATIO'},
+    {align: 'right', title: 'MB/S'},
+  ] as const
+  const rows = sample.map(({codec, raw, seconds, stored}) => [
+    untrusted(codec, 40),
+    raw > 0 ? (stored / raw).toFixed(3) : '-',
+    seconds > 0 ? (raw / seconds / 1e6).toFixed(0) : '-',
+  ])
+  return [table(columns, rows)]
+}
+
+function reasons({counts, skippedMounts}: SnapshotSummary): string {
+  return [
+    counts.torn > 0 ? `${counts.torn} files changed while they were read` : '',
+    counts.unreadable > 0 ? `${counts.unreadable} could not be read` : '',
+    skippedMounts.length > 0 ? `${skippedMounts.length} mounts were skipped` : '',
+  ]
+    .filter((reason) => reason !== '')
+    .join(', ')
+}
