@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto'
-import {DumontError, isDumontError} from '../errors.js'
+import {isDumontError, type DumontError} from '../errors.js'
 import {manifestKey, parseManifest, type Manifest} from '../format/manifest.js'
 import type {Store} from '../store/store.js'
 import {mapBounded} from './map-bounded.js'

@@ -48,7 +48,7 @@ export function openOperatorMemory(stateDir: string, repository: string): Operat
 }
 
 /** What memory keeps of a lineage's newest snapshot. */
-export function rememberedOf({id, manifest}: StoredManifest): Remembered {
+export function rememberedOf({id, manifest}: Pick<StoredManifest, 'id' | 'manifest'>): Remembered {
   const {label, lineage, sequence} = manifest
   return {label, lineage, sequence, snapshot: id}
 }

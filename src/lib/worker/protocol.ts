@@ -113,7 +113,8 @@ export const workerMessage = v.variant('type', [
     code: text,
     message: text,
     hint: v.nullish(text),
-    retry: v.nullish(v.picklist(['later', 'never', 'now'])),
+    /** Whether the same command may succeed later. */
+    retry: v.nullish(v.boolean()),
   }),
 ])
 
@@ -158,7 +159,7 @@ export function failureOf({code: name, message, hint, retry}: MessageOf<'error'>
   const known: ErrorCode = isDumontError(probe) ? probe.code : 'WORKER'
   return new DumontError(known, untrusted(message), {
     ...(hint ? {hint: untrusted(hint)} : {}),
-    ...(retry ? {retry} : {}),
+    ...(retry ? {retry: 'later'} : {}),
   })
 }
 

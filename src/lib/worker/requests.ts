@@ -15,6 +15,8 @@ import {
 
 const parent = v.object({
   id: snapshotId,
+  /** Paths of its roots on the box. */
+  roots: v.exactOptional(v.array(byteString)),
   segments: v.array(digestedObject),
   packs: digestedObject,
   /** Whether its chunks may be named again. */
@@ -33,8 +35,8 @@ const createRequest = v.object({
   crossMounts: v.boolean(),
   protect: v.array(byteString),
   parts: count,
-  /** Bytes; null lets the worker choose from the box's memory. */
-  memory: v.nullable(count),
+  /** Bytes; a hard ceiling of all worker processes. */
+  memory: count,
   codec: v.string(),
   level: v.number(),
   pin: v.picklist(['crc32', 'md5']),
@@ -58,7 +60,7 @@ const restoreRequest = v.object({
   includeAccessFiles: v.boolean(),
   privileges: v.boolean(),
   parts: count,
-  memory: v.nullable(count),
+  memory: count,
   dryRun: v.boolean(),
 })
 

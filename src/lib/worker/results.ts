@@ -14,14 +14,20 @@ export const counts = v.object({
   unreadable: count,
 })
 
+// A dry run stores nothing and leaves the rest out.
+const orNone = v.optional(count, 0)
+
 export const bytes = v.object({
   raw: count,
-  new: count,
-  stored: count,
-  all: count,
-  codecs: v.record(
-    v.pipe(v.string(), v.regex(/^[a-z0-9_+/-]{1,64}$/)),
-    v.object({raw: count, stored: count}),
+  new: orNone,
+  stored: orNone,
+  all: orNone,
+  codecs: v.optional(
+    v.record(
+      v.pipe(v.string(), v.regex(/^[a-z0-9_+/-]{1,64}$/)),
+      v.object({raw: count, stored: count}),
+    ),
+    () => ({}),
   ),
 })
 
@@ -44,13 +50,13 @@ export const createResult = v.object({
   roots: v.pipe(v.array(root), v.maxLength(1000)),
   counts,
   bytes,
-  seconds: v.object({scan: seconds, transfer: seconds, total: seconds}),
+  seconds: v.object({scan: seconds, transfer: v.optional(seconds, 0), total: seconds}),
   skippedMounts: v.array(byteString),
   index: v.exactOptional(indexClaim),
-  decoders: v.pipe(v.array(code), v.maxLength(64)),
+  decoders: v.optional(v.pipe(v.array(code), v.maxLength(64)), () => []),
   warnings: byCode,
   notes: byCode,
-  reusedPacks: count,
+  reusedPacks: orNone,
   sample: v.exactOptional(
     v.array(v.object({codec: v.string(), raw: count, stored: count, seconds})),
   ),

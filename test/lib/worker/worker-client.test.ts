@@ -8,7 +8,7 @@ import {ScriptedWorker} from '../../support/scripted-worker.js'
 
 const REQUEST: CreateRequest = {
   type: 'create',
-  snapshot: '20261123T140200Z-k3f9qz',
+  snapshot: '20261123T140200Z-k3fyqz',
   repository: 'a'.repeat(32),
   lineage: 'c'.repeat(32),
   roots: ['/workspace'],
@@ -17,7 +17,7 @@ const REQUEST: CreateRequest = {
   crossMounts: false,
   protect: [],
   parts: 4,
-  memory: null,
+  memory: 2 ** 30,
   codec: 'auto',
   level: 3,
   pin: 'crc32',
@@ -143,7 +143,7 @@ test('an error of the worker keeps its code and loses its control characters', a
     code: 'BOX_DISK_FULL',
     message: 'full\u001b[2J',
     hint: 'free some',
-    retry: 'later',
+    retry: true,
   })
   await expect(result).rejects.toMatchObject({
     code: 'BOX_DISK_FULL',

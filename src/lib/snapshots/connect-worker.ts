@@ -1,0 +1,60 @@
+import type {Session} from '../remote/session.js'
+import {openReach, type Reach} from '../store/reach.js'
+import {startWorker, type Worker} from '../worker/worker-client.js'
+import type {BoxService} from './service.js'
+
+/** A box with a worker that has said hello, and how it reaches the store. */
+export interface ConnectedBox {
+  readonly session: Session
+  readonly worker: Worker
+  readonly reach: Reach
+  /** Ends worker, tunnels and connection. */
+  close(): Promise<void>
+}
+
+const TUNNELS = 4
+
+/** Connects, equips and starts the worker; what was opened is closed again when a later step fails. */
+export async function connectWorker(
+  host: string,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<ConnectedBox> {
+  const {clock, equip, openSession, report, store} = service
+  const opened: {close(): Promise<unknown>}[] = []
+  const close = async () => {
+    for (const one of opened.toReversed()) await one.close()
+  }
+  const opens = async <T extends {close(): Promise<unknown>}>(opening: Promise<T>): Promise<T> => {
+    const one = await opening
+    opened.push(one)
+    return one
+  }
+  try {
+    report({kind: 'step', step: 'connect', state: 'started', host})
+    const session = await opens(openSession(host, signal))
+    report({kind: 'step', step: 'connect', state: 'done', detail: session.label, host})
+    report({kind: 'step', step: 'equip', state: 'started', host})
+    const worker = await opens(startWorker(session, await equip(session, signal), clock, signal))
+    const isTunnelled = store.reach === 'tunnel' && !session.isLocal
+    const count = isTunnelled ? (service.tunnels ?? TUNNELS) : 0
+    // Connections of their own: bulk data must not stand in the way of the worker's messages.
+    const tunnels = await openAll(count, () => opens(openSession(host, signal)))
+    const forwarders = tunnels.map((tunnel) => tunnel.forward.bind(tunnel))
+    const reach = await opens(openReach(store, forwarders, signal))
+    report({kind: 'step', step: 'equip', state: 'done', host})
+    return {session, worker, reach, close}
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Waits for all, so that none is left opening when another has failed. */
+async function openAll<T>(count: number, open: () => Promise<T>): Promise<T[]> {
+  const attempts = await Promise.allSettled(Array.from({length: count}, open))
+  return attempts.map((attempt) => {
+    if (attempt.status === 'rejected') throw attempt.reason
+    return attempt.value
+  })
+}

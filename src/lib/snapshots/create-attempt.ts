@@ -1,0 +1,144 @@
+import {DumontError, isDumontError} from '../errors.js'
+import type {PackRecord} from '../format/pack-list.js'
+import {makeSnapshotId} from '../format/snapshot-id.js'
+import type {PinKind} from '../store/store.js'
+import type {CreateResult} from '../worker/results.js'
+import type {WorkerProgress, WorkerWarning} from '../worker/protocol.js'
+import type {RequestHandlers} from '../worker/request-handlers.js'
+import type {CreateRequest} from '../worker/requests.js'
+import {BoxWarnings} from './box-warnings.js'
+import type {ConnectedBox} from './connect-worker.js'
+import {checkClaim, type Checked} from './create-claim.js'
+import {memoryFor, protectedPaths, type CreateSnapshotRequest} from './create-request.js'
+import {acceptEarlier} from './earlier-packs.js'
+import type {LineageChoice} from './lineage.js'
+import {prepareParent} from './parent.js'
+import type {BoxService} from './service.js'
+import {grantFetch, SigningDesk} from './signing.js'
+import type {SigningRecord} from './signing-record.js'
+
+/** What stays the same when a create is repeated. */
+export interface CreateContext {
+  readonly request: CreateSnapshotRequest
+  readonly service: BoxService
+  readonly box: ConnectedBox
+  readonly repository: {readonly id: string; readonly pin: PinKind}
+  readonly record: SigningRecord
+  readonly roots: readonly string[]
+  readonly lineage: string
+  readonly choice: LineageChoice
+  /** Snapshots that exist. */
+  readonly committed: ReadonlySet<string>
+}
+
+/** One run of the worker and what this machine has proven of it; not committed yet. */
+export interface Attempt {
+  readonly snapshot: string
+  /** Milliseconds by the store's clock. */
+  readonly created: number
+  readonly result: CreateResult
+  readonly warnings: BoxWarnings
+  /** Absent after a dry run. */
+  readonly checked?: Checked
+}
+
+/** Lets the worker make a snapshot under a fresh id without naming any of the `unusable` packs, and checks all it says. */
+export async function attemptCreate(
+  context: CreateContext,
+  unusable: ReadonlySet<string>,
+  signal?: AbortSignal,
+): Promise<Attempt> {
+  const {box, choice, lineage, record, repository, request, service} = context
+  const {random, report, store} = service
+  const created = await store.now(signal)
+  const snapshot = makeSnapshotId(new Date(created), random(6))
+  const parent = await prepareParent(store, choice, unusable, signal)
+  if (parent.note) report({kind: 'note', message: parent.note, host: request.host})
+  const desk = new SigningDesk({
+    snapshot,
+    lineage,
+    pin: repository.pin,
+    parts: request.parts,
+    store,
+    reach: box.reach,
+    record,
+  })
+  const earlier = new Map<string, PackRecord>()
+  const warnings = new BoxWarnings(report, request.host)
+  const readable = parent.request
+    ? [parent.request.packs, ...parent.request.segments].map(({key}) => key)
+    : []
+  const telling = {
+    progress: (progress: WorkerProgress) => {
+      desk.scanned(progress.rawTotal)
+      report({kind: 'transfer', progress, host: request.host})
+    },
+    warning: (warning: WorkerWarning) => warnings.add(warning),
+  }
+  const storing: RequestHandlers = {
+    sign: (objects) => desk.sign(objects),
+    settle: (key) => desk.settle(key, signal),
+    fetch: (keys) => grantFetch(keys, new Set(readable), box.reach),
+    earlier: async (packs) => {
+      const accepted = await acceptEarlier(packs, {...context, store, unusable}, signal)
+      for (const pack of accepted) earlier.set(pack.key, pack)
+      return accepted.map(({key}) => key)
+    },
+  }
+  const result = await box.worker
+    .create(
+      {...fixedFields(context), snapshot, parent: parent.request},
+      request.dryRun ? telling : {...telling, ...storing},
+      signal,
+    )
+    .catch((error: unknown) => {
+      throw parent.request ? blameParent(error, parent.request.id) : error
+    })
+  if (request.dryRun) return {snapshot, created, result, warnings}
+  report({kind: 'step', step: 'transfer', state: 'done'})
+  report({kind: 'step', step: 'verify', state: 'started'})
+  const sources = {allotted: desk.allotted, earlier, inherited: parent.packs}
+  return {
+    snapshot,
+    created,
+    result,
+    warnings,
+    checked: await checkClaim(store, {result, snapshot, sources}, signal),
+  }
+}
+
+function fixedFields({
+  box,
+  lineage,
+  repository,
+  request,
+  roots,
+  service,
+}: CreateContext): Omit<CreateRequest, 'parent' | 'snapshot'> {
+  const {codec, crossMounts, dryRun, excludeCaches, excludes, level, memory, parts} = request
+  return {
+    type: 'create',
+    repository: repository.id,
+    lineage,
+    roots: [...roots],
+    excludes: [...excludes],
+    excludeCaches,
+    crossMounts,
+    protect: [...protectedPaths(box.session, service.store, service.stateDir)],
+    parts,
+    memory: memoryFor(box.worker.hello, memory),
+    codec,
+    level,
+    pin: repository.pin,
+    dryRun,
+  }
+}
+
+/** The worker reads nothing of the store but its parent: damage it meets is there. */
+function blameParent(error: unknown, parent: string): unknown {
+  if (!isDumontError(error) || error.code !== 'INTEGRITY') return error
+  return new DumontError('INTEGRITY', error.message, {
+    cause: error,
+    hint: `delete ${parent} or save under another --name: then everything is stored again`,
+  })
+}

@@ -1,0 +1,115 @@
+import type {PackRecord} from '../format/pack-list.js'
+import {samePin} from '../store/pin.js'
+import type {Store} from '../store/store.js'
+import {offProtocol} from '../worker/protocol.js'
+import type {CreateResult, IndexClaim} from '../worker/results.js'
+import {unprovenObjects} from './presence.js'
+import {recount, type Recount} from './recount.js'
+import type {Allotted} from './signing.js'
+import {readPacks, readStoredIndex} from './stored-index.js'
+
+/** Where packs of a snapshot may come from; whatever else a worker names, it has no right to. */
+export interface Sources {
+  /** Uploads signed in this run. */
+  readonly allotted: ReadonlyMap<string, Allotted>
+  /** Packs of an interrupted run, accepted in this one. */
+  readonly earlier: ReadonlyMap<string, PackRecord>
+  /** Packs of the parent. */
+  readonly inherited: ReadonlyMap<string, PackRecord>
+}
+
+/** What the operator's machine itself has seen of a snapshot that is not committed yet. */
+export interface Checked {
+  readonly index: IndexClaim
+  readonly own: readonly PackRecord[]
+  readonly inherited: readonly PackRecord[]
+  readonly recount: Recount
+}
+
+/**
+ * Reads the whole index back from the store and compares it with every word of the worker. Rejects WORKER for a claim that is
+ * not so, INTEGRITY for an index that is not what was claimed.
+ */
+export async function checkClaim(
+  store: Store,
+  {
+    result,
+    snapshot,
+    sources,
+  }: {readonly result: CreateResult; readonly snapshot: string; readonly sources: Sources},
+  signal?: AbortSignal,
+): Promise<Checked> {
+  const {index} = result
+  if (!index) throw offProtocol('a result without an index')
+  await checkIndexObjects(store, {index, snapshot, allotted: sources.allotted}, signal)
+  const place = {id: snapshot, index}
+  const packs = await readPacks(store, place, signal)
+  const inherited = packs.filter((pack) => isInherited(pack, sources))
+  const keys = new Set(inherited.map(({key}) => key))
+  const found = await recount(readStoredIndex(store, place, packs, signal), packs, (key) =>
+    keys.has(key),
+  )
+  const difference = disagreement(result, index, found)
+  if (difference) throw offProtocol(`a result that its own index contradicts: ${difference}`)
+  return {index, inherited, own: packs.filter(({key}) => !keys.has(key)), recount: found}
+}
+
+/** Only what was signed in this run, in its place, with the bytes that were signed. */
+async function checkIndexObjects(
+  store: Store,
+  {
+    allotted,
+    index,
+    snapshot,
+  }: {
+    readonly index: IndexClaim
+    readonly snapshot: string
+    readonly allotted: Sources['allotted']
+  },
+  signal?: AbortSignal,
+): Promise<void> {
+  const expected = index.segments.map((segment, number) => ({...segment, name: String(number)}))
+  const objects = [...expected, {...index.packs, name: 'packs'}].map(({key, length, name}) => {
+    const signed = allotted.get(key)
+    if (key !== `index/${snapshot}/${name}` || signed?.length !== length)
+      throw offProtocol(`an index object it was not given: ${key}`)
+    return signed
+  })
+  const [unproven] = await unprovenObjects(store, objects, undefined, signal)
+  if (unproven !== undefined) throw offProtocol(`an index that is not in the store: ${unproven}`)
+}
+
+/** False for packs of this run; whoever names any other than the three sources have is not believed anything. */
+function isInherited(pack: PackRecord, {allotted, earlier, inherited}: Sources): boolean {
+  const signed = allotted.get(pack.key)
+  if (signed) {
+    if (signed.kind === 'pack' && same(signed, pack)) return false
+  } else {
+    const known = earlier.get(pack.key) ?? inherited.get(pack.key)
+    if (known && same(known, pack)) return !earlier.has(pack.key)
+  }
+  throw offProtocol(`a pack it had no right to name: ${pack.key}`)
+}
+
+function same(one: Pick<PackRecord, 'length' | 'pin'>, other: PackRecord): boolean {
+  return one.length === other.length && samePin(one.pin, other.pin)
+}
+
+/** The first thing in which the worker's words and the index differ. */
+function disagreement(result: CreateResult, index: IndexClaim, found: Recount): string | undefined {
+  const {entries, files, dirs, symlinks, others, torn} = result.counts
+  const pairs: readonly (readonly [string, unknown, unknown])[] = [
+    ['Merkle root', index.merkle, found.merkle],
+    ['entries', index.entries, found.entries],
+    ['chunks', index.chunks, found.chunks],
+    ['decoders', result.decoders.toSorted(), found.decoders],
+    ['counts', [entries, files, dirs, symlinks, others, torn], countsOf(found)],
+    ['bytes', [result.bytes.raw, result.bytes.all], [found.bytes.raw, found.bytes.all]],
+  ]
+  const wrong = pairs.find(([, claimed, seen]) => JSON.stringify(claimed) !== JSON.stringify(seen))
+  return wrong && `${wrong[0]} ${JSON.stringify(wrong[1])} instead of ${JSON.stringify(wrong[2])}`
+}
+
+function countsOf({counts: {entries, files, dirs, symlinks, others, torn}}: Recount): number[] {
+  return [entries, files, dirs, symlinks, others, torn]
+}

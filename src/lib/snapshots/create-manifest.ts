@@ -1,0 +1,71 @@
+import {DumontError} from '../errors.js'
+import {encodeManifest, type Manifest} from '../format/manifest.js'
+import type {Attempt, CreateContext} from './create-attempt.js'
+import type {Checked} from './create-claim.js'
+
+/** The manifest of what was proven; of the worker's words only those that nobody else can know. USAGE when it cannot fit. */
+export function buildManifest(
+  context: CreateContext,
+  label: string,
+  attempt: Attempt & {readonly checked: Checked},
+): Manifest {
+  const {box, choice, lineage, request, service} = context
+  const {checked, created, result, snapshot, warnings} = attempt
+  const {parent} = choice
+  const {hello} = box.worker
+  return fitManifest({
+    format: 1,
+    id: snapshot,
+    lineage,
+    label,
+    sequence: (parent?.manifest.sequence ?? 0) + 1,
+    parent: parent ? {id: parent.id, sha256: parent.sha256} : null,
+    created: new Date(created).toISOString(),
+    host: {address: box.session.label, ...hello.host},
+    roots: result.roots,
+    rules: {
+      excludes: [...request.excludes],
+      excludeCaches: request.excludeCaches,
+      crossMounts: request.crossMounts,
+      skippedMounts: result.skippedMounts,
+    },
+    counts: {...checked.recount.counts, unreadable: result.counts.unreadable},
+    bytes: checked.recount.bytes,
+    seconds: result.seconds,
+    index: checked.index,
+    decoders: [...checked.recount.decoders],
+    nvidia: null,
+    warnings: {count: warnings.count, first: [...warnings.first]},
+    versions: {dumont: service.version, worker: hello.worker},
+  })
+}
+
+/** Keeps as many of the first warnings as fit into 8 KiB. */
+function fitManifest(manifest: Manifest): Manifest {
+  const {first} = manifest.warnings
+  for (let kept = first.length; ; kept = Math.floor(kept / 2)) {
+    const fitted = {...manifest, warnings: {...manifest.warnings, first: first.slice(0, kept)}}
+    if (fits(fitted)) return fitted
+    if (kept === 0) throw tooLong()
+  }
+}
+
+function fits(manifest: Manifest): boolean {
+  try {
+    encodeManifest(manifest)
+    return true
+  } catch (error) {
+    if (error instanceof RangeError && error.message.endsWith('too long')) return false
+    throw error
+  }
+}
+
+function tooLong(): DumontError {
+  return new DumontError(
+    'USAGE',
+    'paths, excludes and mounts are too long for a snapshot’s manifest',
+    {
+      hint: 'give fewer --exclude patterns; a .dumontignore file has no such limit',
+    },
+  )
+}

@@ -1,0 +1,61 @@
+import {fileURLToPath} from 'node:url'
+import {DumontError} from '../errors.js'
+import type {Session} from '../remote/session.js'
+import type {Store} from '../store/store.js'
+import type {Hello} from '../worker/protocol.js'
+
+/** What an operator asks for; paths are absolute on the box. */
+export interface CreateSnapshotRequest {
+  readonly host: string
+  /** Empty: /workspace where the box has it. */
+  readonly paths: readonly string[]
+  readonly name?: string
+  readonly excludes: readonly string[]
+  readonly excludeCaches: boolean
+  readonly crossMounts: boolean
+  readonly parts: number
+  /** Bytes; absent: a quarter of the box's memory, at most 1 GiB. */
+  readonly memory?: number
+  readonly codec: 'auto' | 'none' | 'zstd'
+  /** Of zstd. */
+  readonly level: number
+  readonly dryRun: boolean
+  /** Goes on although the store shows less than was seen before. */
+  readonly acceptRollback: boolean
+}
+
+const DEFAULT_PATH = '/workspace'
+const GIB = 1024 ** 3
+
+/** The paths to save: those given, else /workspace; USAGE when there is none. */
+export async function rootsOn(
+  session: Session,
+  paths: readonly string[],
+  signal?: AbortSignal,
+): Promise<readonly string[]> {
+  const relative = paths.find((path) => !path.startsWith('/'))
+  if (relative !== undefined)
+    throw new DumontError('USAGE', `${relative} is not an absolute path`, {hint: 'begin it with /'})
+  if (paths.length > 0) return paths
+  const options = signal ? {signal} : {}
+  const {code} = await session.exec(['test', '-d', DEFAULT_PATH], options)
+  if (code === 0) return [DEFAULT_PATH]
+  throw new DumontError('USAGE', `${session.label} has no ${DEFAULT_PATH}`, {
+    hint: 'name the directories to save: dumont snapshot create --host … /path [/more/paths]',
+  })
+}
+
+/** A quarter of what the box may use, at most 1 GiB: its own work comes first. */
+export function memoryFor({host}: Hello, asked: number | undefined): number {
+  return asked ?? Math.max(1, Math.min(GIB, Math.floor(host.memory / 4)))
+}
+
+/** What is never read when box and operator's machine are one: the store itself and the operator's memory. */
+export function protectedPaths(
+  session: Session,
+  store: Store,
+  stateDir: string,
+): readonly string[] {
+  if (!session.isLocal) return []
+  return [stateDir, ...(store.url.startsWith('file:') ? [fileURLToPath(store.url)] : [])]
+}

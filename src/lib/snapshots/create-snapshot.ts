@@ -1,0 +1,207 @@
+import {DumontError} from '../errors.js'
+import type {Manifest} from '../format/manifest.js'
+import {throwIfInterrupted} from '../store/interruption.js'
+import {openRepository} from '../store/repository.js'
+import {skewWarning} from '../store/skew.js'
+import type {Store} from '../store/store.js'
+import {attemptCreate, type Attempt, type CreateContext} from './create-attempt.js'
+import type {Checked} from './create-claim.js'
+import {buildManifest} from './create-manifest.js'
+import {rootsOn, type CreateSnapshotRequest} from './create-request.js'
+import {summaryOf, type SnapshotSummary} from './create-summary.js'
+import {commitManifest} from './commit.js'
+import {unreliablePacks} from './commit-check.js'
+import {connectWorker, type ConnectedBox} from './connect-worker.js'
+import {chooseLineage, defaultLabel} from './lineage.js'
+import {surveyManifests} from './manifests.js'
+import {markedKeys} from './marks.js'
+import {
+  openOperatorMemory,
+  refuseRollback,
+  rememberedOf,
+  type OperatorMemory,
+} from './operator-memory.js'
+import {sweepQuietly} from './removal.js'
+import type {BoxService} from './service.js'
+import {openSigningRecord} from './signing-record.js'
+
+/** A quarter of the hour that marked objects stay. */
+const FRESH_MS = 15 * 60_000
+const ATTEMPTS = 3
+
+/**
+ * Takes a snapshot of a box. It exists, whole and proven by this machine, when this resolves; when it rejects there is none,
+ * and the next run goes on with what was stored.
+ */
+export async function createSnapshot(
+  request: CreateSnapshotRequest,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<SnapshotSummary> {
+  const begun = service.clock.now()
+  const repository = await openStep(request, service, signal)
+  const box = await connectWorker(request.host, service, signal)
+  try {
+    const {context, label, memory} = await prepare(request, {service, box, repository}, signal)
+    service.report({kind: 'step', step: 'transfer', state: 'started'})
+    const made = await attemptAndCommit(context, label, signal)
+    if (made.manifest) await afterCommit(made.manifest, {context, memory}, signal)
+    return summaryOf({
+      ...made,
+      label,
+      lineage: context.lineage,
+      seconds: (service.clock.now() - begun) / 1000,
+    })
+  } finally {
+    await box.close()
+  }
+}
+
+type Repository = CreateContext['repository']
+
+async function openStep(
+  request: CreateSnapshotRequest,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<Repository> {
+  const {clock, random, report, store} = service
+  report({kind: 'step', step: 'open-store', state: 'started'})
+  const opened = await openRepository(store, {create: !request.dryRun}, signal)
+  for (const message of opened?.notes ?? []) report({kind: 'note', message})
+  const skew = skewWarning((await store.now(signal)) - clock.now())
+  if (skew !== undefined) report({kind: 'note', message: skew})
+  report({kind: 'step', step: 'open-store', state: 'done', detail: store.url})
+  // A dry run on a store that was never used leaves it so.
+  return opened ?? {id: Buffer.from(random(16)).toString('hex'), pin: 'crc32'}
+}
+
+async function prepare(
+  request: CreateSnapshotRequest,
+  {
+    box,
+    repository,
+    service,
+  }: {readonly service: BoxService; readonly box: ConnectedBox; readonly repository: Repository},
+  signal?: AbortSignal,
+): Promise<{context: CreateContext; label: string; memory: OperatorMemory}> {
+  const {random, report, stateDir, store} = service
+  const roots = await rootsOn(box.session, request.paths, signal)
+  const label = request.name ?? defaultLabel(box.session.label, roots)
+  const {readable, unreadable} = await surveyManifests(store, signal)
+  const memory = openOperatorMemory(stateDir, repository.id)
+  await refuseRollback(
+    memory,
+    readable,
+    (lineage) => lineage.label === label,
+    request.acceptRollback,
+  )
+  const {hello} = box.worker
+  const choice = chooseLineage({
+    label,
+    roots,
+    box: hello.host.box,
+    restored: hello.restored,
+    manifests: readable,
+  })
+  if (choice.note) report({kind: 'note', message: choice.note, host: request.host})
+  const lineage = choice.parent?.manifest.lineage ?? Buffer.from(random(16)).toString('hex')
+  const committed = new Set([...readable, ...unreadable].map(({id}) => id))
+  const record = openSigningRecord(stateDir, repository.id)
+  return {
+    context: {request, service, box, repository, record, roots, lineage, choice, committed},
+    label,
+    memory,
+  }
+}
+
+/** Repeats without what turned out to be missing or marked; gives up after three times. */
+async function attemptAndCommit(
+  context: CreateContext,
+  label: string,
+  signal?: AbortSignal,
+): Promise<{attempt: Attempt; manifest?: Manifest}> {
+  const {report, store} = context.service
+  const unusable = new Set(await markedKeys(store, signal))
+  for (let number = 1; number <= ATTEMPTS; number++) {
+    const attempt = await attemptCreate(context, unusable, signal)
+    const {checked} = attempt
+    if (!checked) return {attempt}
+    const manifest = buildManifest(context, label, {...attempt, checked})
+    const lost = await commitWhenReliable({context, checked, manifest}, signal)
+    if (lost.size === 0) return {attempt, manifest}
+    for (const key of lost) unusable.add(key)
+    report({
+      kind: 'note',
+      message: `${lost.size} packs went missing or are being removed: they are stored again`,
+    })
+  }
+  throw new DumontError(
+    'STORE_BUSY',
+    `packs went missing from ${store.url} in ${ATTEMPTS} attempts`,
+    {
+      hint: 'look for another program or a lifecycle rule that removes objects there, then run the command again',
+      retry: 'later',
+    },
+  )
+}
+
+/** Commits when every pack is there and none is marked; else gives those that are not to be relied on. */
+async function commitWhenReliable(
+  {
+    checked,
+    context,
+    manifest,
+  }: {readonly context: CreateContext; readonly checked: Checked; readonly manifest: Manifest},
+  signal?: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const {clock, report, store} = context.service
+  for (let round = 1; ; round++) {
+    const since = clock.now()
+    const lost = await unreliablePacks(store, checked, report, signal)
+    if (lost.size > 0) return lost
+    const isFresh = clock.now() - since < FRESH_MS
+    if (isFresh || round === ATTEMPTS) {
+      if (!isFresh) throw tooSlow(store)
+      throwIfInterrupted(signal)
+      report({kind: 'step', step: 'verify', state: 'done'})
+      report({kind: 'step', step: 'commit', state: 'started'})
+      await commitManifest(store, manifest)
+      report({kind: 'step', step: 'commit', state: 'done', detail: manifest.id})
+      return lost
+    }
+  }
+}
+
+function tooSlow(store: Store): DumontError {
+  return new DumontError(
+    'STORE_BUSY',
+    `looking for all packs in ${store.url} takes longer than ${FRESH_MS / 60_000} minutes`,
+    {
+      hint: 'run the command again when the store answers faster: nothing is sent twice',
+      retry: 'later',
+    },
+  )
+}
+
+/** The snapshot exists: whatever fails from here on is told and changes nothing about it. */
+async function afterCommit(
+  manifest: Manifest,
+  {context, memory}: {readonly context: CreateContext; readonly memory: OperatorMemory},
+  signal?: AbortSignal,
+): Promise<void> {
+  const {record, service} = context
+  const {clock, report, store} = service
+  const told = (what: string) => (error: unknown) =>
+    report({
+      kind: 'warning',
+      code: 'after-commit',
+      message: `${what}: ${error instanceof Error ? error.message : String(error)}`,
+    })
+  await memory
+    .remember(rememberedOf({id: manifest.id, manifest}))
+    .catch(told('this machine could not note the snapshot'))
+  await record
+    .tidy(manifest.id, clock.now())
+    .catch(told('old signing records could not be removed'))
+  await sweepQuietly({store, report}, signal)
+}

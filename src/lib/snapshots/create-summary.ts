@@ -1,0 +1,69 @@
+import type {Manifest} from '../format/manifest.js'
+import type {Attempt} from './create-attempt.js'
+import type {BoxWarning} from './box-warnings.js'
+
+/** What became of a create; the JSON answer of the command. */
+export interface SnapshotSummary {
+  /** Absent after a dry run. */
+  readonly id?: string
+  readonly lineage: string
+  readonly label: string
+  readonly sequence?: number
+  readonly parent: string | null
+  readonly files: number
+  readonly rawBytes: number
+  /** Raw bytes of content that no earlier snapshot had. */
+  readonly newBytes: number
+  /** What was stored for it. */
+  readonly storedBytes: number
+  readonly seconds: number
+  readonly counts: Manifest['counts']
+  readonly warnings: {
+    readonly count: number
+    readonly byCode: Readonly<Record<string, number>>
+    readonly first: readonly BoxWarning[]
+  }
+  /** What was left out on purpose, by reason. */
+  readonly notes: Readonly<Record<string, number>>
+  /** Packs of an interrupted run that were not sent again. */
+  readonly reusedPacks: number
+  readonly skippedMounts: Manifest['rules']['skippedMounts']
+  /** Something torn, unreadable or on a skipped mount: exit code 3. */
+  readonly incomplete: boolean
+  readonly dryRun: boolean
+  /** Dry run: what each codec makes of a sample of the data. */
+  readonly sample?: Attempt['result']['sample']
+}
+
+/** Joins what was committed, or of a dry run what the worker found, into the answer. */
+export function summaryOf(made: {
+  readonly attempt: Attempt
+  readonly manifest?: Manifest
+  readonly label: string
+  readonly lineage: string
+  readonly seconds: number
+}): SnapshotSummary {
+  const {attempt, label, lineage, manifest, seconds} = made
+  const {result, warnings} = attempt
+  const counts = manifest?.counts ?? result.counts
+  const bytes = manifest?.bytes ?? result.bytes
+  return {
+    ...(manifest ? {id: manifest.id, sequence: manifest.sequence} : {}),
+    lineage,
+    label,
+    parent: manifest?.parent?.id ?? null,
+    files: counts.files,
+    rawBytes: bytes.raw,
+    newBytes: bytes.new,
+    storedBytes: bytes.stored,
+    seconds,
+    counts,
+    warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},
+    notes: result.notes,
+    reusedPacks: result.reusedPacks,
+    skippedMounts: result.skippedMounts,
+    incomplete: counts.torn > 0 || counts.unreadable > 0 || result.skippedMounts.length > 0,
+    dryRun: manifest === undefined,
+    ...(result.sample ? {sample: result.sample} : {}),
+  }
+}

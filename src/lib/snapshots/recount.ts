@@ -1,0 +1,65 @@
+import {summarise, type IndexLine, type IndexSummary} from '../format/index-reader.js'
+import type {Entry} from '../format/entry.js'
+import type {PackRecord} from '../format/pack-list.js'
+import type {Bytes, Counts} from '../worker/results.js'
+
+/** What the index itself says of a snapshot, whatever anybody claims. `unreadable` is not in it. */
+export interface Recount extends IndexSummary {
+  readonly counts: Omit<Counts, 'unreadable'>
+  /** Sizes and sums in bytes; `new` and `stored` count the packs that are not inherited. */
+  readonly bytes: Bytes
+}
+
+/** Reads an index to its end and adds everything up. */
+export async function recount(
+  lines: AsyncIterable<IndexLine>,
+  packs: readonly PackRecord[],
+  isInherited: (key: string) => boolean,
+): Promise<Recount> {
+  const own = packs.map(({key}) => !isInherited(key))
+  const tally = new Tally(own)
+  const summary = await summarise(tally.watch(lines))
+  const stored = packs.reduce((sum, {length}, number) => sum + (own[number] ? length : 0), 0)
+  const {codecs, fresh, raw} = tally
+  return {
+    ...summary,
+    counts: {...tally.counts, entries: summary.entries},
+    bytes: {raw, new: fresh, stored, all: summary.stored, codecs: Object.fromEntries(codecs)},
+  }
+}
+
+class Tally {
+  readonly counts = {files: 0, dirs: 0, symlinks: 0, others: 0, torn: 0}
+  readonly codecs = new Map<string, {raw: number; stored: number}>()
+  raw = 0
+  fresh = 0
+  readonly #own: readonly boolean[]
+
+  constructor(own: readonly boolean[]) {
+    this.#own = own
+  }
+
+  async *watch(lines: AsyncIterable<IndexLine>): AsyncGenerator<IndexLine, void> {
+    for await (const line of lines) {
+      if (line.sort === 'entry') this.#entry(line.entry)
+      else {
+        const {codec, pack, rawLength, stored, transform} = line.chunk
+        const name = `${transform}/${codec}`
+        const sum = this.codecs.get(name) ?? {raw: 0, stored: 0}
+        this.codecs.set(name, {raw: sum.raw + rawLength, stored: sum.stored + stored})
+        if (this.#own[pack]) this.fresh += rawLength
+      }
+      yield line
+    }
+  }
+
+  #entry({extents, kind, link, torn}: Entry): void {
+    if (kind === 'file') this.counts.files++
+    else if (kind === 'dir') this.counts.dirs++
+    else if (kind === 'symlink') this.counts.symlinks++
+    else this.counts.others++
+    if (torn) this.counts.torn++
+    // Holes are not covered by extents; content behind several names counts once.
+    if (!link) this.raw += extents.reduce((sum, {length}) => sum + length, 0)
+  }
+}

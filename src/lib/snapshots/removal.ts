@@ -1,0 +1,103 @@
+import {DumontError} from '../errors.js'
+import type {ObjectInfo, Store} from '../store/store.js'
+import {readPacks} from './stored-index.js'
+import {surveyManifests, type StoredManifest, type Survey} from './manifests.js'
+import {mapBounded} from './map-bounded.js'
+import {GRACE_MS, isRemovable, readMarks} from './marks.js'
+import type {StoreService} from './service.js'
+
+/** An object nobody names may belong to a create that still runs; after a day it does not. */
+export const ORPHAN_MS = 24 * 3_600_000
+
+/** The keys a snapshot stands on: its index objects and its packs. INTEGRITY when its list of packs is damaged. */
+export async function keysOf(
+  store: Store,
+  {manifest}: StoredManifest,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const {packs, segments} = manifest.index
+  const named = await readPacks(store, manifest, signal)
+  return [...segments.map(({key}) => key), packs.key, ...named.map(({key}) => key)]
+}
+
+/** Every key that some snapshot needs. Rejects (INTEGRITY, FORMAT_NEWER) when that cannot be known for all of them. */
+export async function neededKeys(
+  store: Store,
+  survey: Survey,
+  signal?: AbortSignal,
+): Promise<Set<string>> {
+  const [unreadable] = survey.unreadable
+  if (unreadable)
+    throw new DumontError(unreadable.error.code, `no space is freed: ${unreadable.error.message}`, {
+      cause: unreadable.error,
+      hint: `what ${unreadable.id} needs is unknown; delete it, or put its manifest back`,
+    })
+  const needed = new Set<string>()
+  await mapBounded(
+    survey.readable,
+    8,
+    async (stored) => {
+      for (const key of await keysOf(store, stored, signal)) needed.add(key)
+    },
+    signal,
+  )
+  return needed
+}
+
+/** What may be marked: released by a deletion, or named by nobody and a day old. Pure. */
+export function planMark(given: {
+  readonly objects: readonly ObjectInfo[]
+  readonly needed: ReadonlySet<string>
+  readonly released: ReadonlySet<string>
+  readonly marked: ReadonlySet<string>
+  readonly now: number
+}): ObjectInfo[] {
+  const {marked, needed, now, objects, released} = given
+  return objects.filter(
+    ({key, modified}) =>
+      isRemovable(key) &&
+      !needed.has(key) &&
+      !marked.has(key) &&
+      (released.has(key) || now - modified > ORPHAN_MS),
+  )
+}
+
+export interface Swept {
+  readonly objects: number
+  readonly marks: number
+}
+
+/** Removes what was marked at least an hour ago and is still needed by nobody, then those marks. */
+export async function sweepDueMarks(store: Store, signal?: AbortSignal): Promise<Swept> {
+  const {marks} = await readMarks(store, signal)
+  if (marks.length === 0) return {objects: 0, marks: 0}
+  const now = await store.now(signal)
+  const due = marks.filter(({since}) => now - since >= GRACE_MS)
+  if (due.length === 0) return {objects: 0, marks: 0}
+  const needed = await neededKeys(store, await surveyManifests(store, signal), signal)
+  const unneeded = [...new Set(due.flatMap(({keys}) => keys))].filter((key) => !needed.has(key))
+  await store.remove(unneeded, signal)
+  await store.remove(
+    due.map(({key}) => key),
+    signal,
+  )
+  return {objects: unneeded.length, marks: due.length}
+}
+
+/** Frees what is due; a failure is told and left for the next command. */
+export async function sweepQuietly(
+  {report, store}: Pick<StoreService, 'report' | 'store'>,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    const {objects} = await sweepDueMarks(store, signal)
+    if (objects > 0)
+      report({kind: 'note', message: `${objects} objects that no snapshot needs were removed`})
+  } catch (error) {
+    report({
+      kind: 'warning',
+      code: 'sweep',
+      message: `space could not be freed: ${error instanceof Error ? error.message : String(error)}`,
+    })
+  }
+}

@@ -1,0 +1,153 @@
+import {DumontError} from '../errors.js'
+import {displayByteString} from '../format/byte-string.js'
+import type {Manifest} from '../format/manifest.js'
+import type {RequestHandlers} from '../worker/request-handlers.js'
+import type {RestoreResult} from '../worker/results.js'
+import {untrusted} from '../untrusted.js'
+import {BoxWarnings, type BoxWarning} from './box-warnings.js'
+import {connectWorker, type ConnectedBox} from './connect-worker.js'
+import {memoryFor} from './create-request.js'
+import {checkTarget} from './local-target.js'
+import type {BoxService} from './service.js'
+import {grantFetch} from './signing.js'
+
+/** How a snapshot is to be written; the same for every box. */
+export interface RestoreOptions {
+  /** Absolute; absent: to where the roots were. */
+  readonly target?: string
+  readonly include: readonly string[]
+  readonly overwrite: 'always' | 'if-changed' | 'never'
+  readonly delete: boolean
+  readonly devices: boolean
+  readonly includeAccessFiles: boolean
+  /** Keep setuid, setgid and capabilities; absent: yes on a box, no on this machine. */
+  readonly privileges?: boolean
+  readonly parts: number
+  /** Bytes. */
+  readonly memory?: number
+  readonly dryRun: boolean
+  /** Asked before `delete` removes anything; texts are safe to show. */
+  readonly confirmDelete: (question: DeleteQuestion) => Promise<boolean>
+}
+
+export interface DeleteQuestion {
+  readonly host: string
+  readonly count: number
+  readonly examples: readonly string[]
+}
+
+/** An entry that could not be brought back; texts are safe to show. */
+export interface FailedEntry {
+  readonly path: string
+  readonly code: string
+  readonly message: string
+}
+
+/** What a restore did on one box. */
+export interface HostRestore {
+  readonly counts: RestoreResult['counts']
+  readonly bytes: RestoreResult['bytes']
+  readonly same: number
+  readonly written: number
+  readonly deleted: number
+  readonly failed: number
+  /** The first hundred. */
+  readonly failures: readonly FailedEntry[]
+  readonly warnings: {
+    readonly count: number
+    readonly byCode: Readonly<Record<string, number>>
+    readonly first: readonly BoxWarning[]
+  }
+  readonly notes: Readonly<Record<string, number>>
+  readonly seconds: number
+}
+
+/** What is restored: a manifest, and every key a box may read for it. */
+export interface RestoreSource {
+  readonly manifest: Manifest
+  readonly readable: ReadonlySet<string>
+}
+
+/** Restores onto one box. Rejects when nothing, or not everything, could be attempted; entries that failed are a result. */
+export async function restoreHost(
+  host: string,
+  {manifest, readable}: RestoreSource,
+  {options, service}: {readonly options: RestoreOptions; readonly service: BoxService},
+  signal?: AbortSignal,
+): Promise<HostRestore> {
+  const begun = service.clock.now()
+  const {report} = service
+  const box = await connectWorker(host, service, signal)
+  try {
+    const {hello} = box.worker
+    await checkTarget(options.target, {
+      session: box.session,
+      home: displayByteString(hello.home, 4096),
+    })
+    checkDecoders(manifest, box)
+    report({kind: 'step', step: 'restore', state: 'started', host})
+    const warnings = new BoxWarnings(report, host)
+    const handlers: RequestHandlers = {
+      fetch: (keys) => grantFetch(keys, readable, box.reach),
+      confirm: ({count, examples}) =>
+        options.confirmDelete({
+          host,
+          count,
+          examples: examples.map((path) => displayByteString(path, 500)),
+        }),
+      progress: (progress) => report({kind: 'transfer', progress, host}),
+      warning: (warning) => warnings.add(warning),
+    }
+    const result = await box.worker.restore(requestOf(manifest, options, box), handlers, signal)
+    report({kind: 'step', step: 'restore', state: 'done', host})
+    return {
+      ...result,
+      failures: result.failures.map(({code, message, path}) => ({
+        code,
+        message: untrusted(message, 300),
+        path: displayByteString(path, 4096),
+      })),
+      warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},
+      seconds: (service.clock.now() - begun) / 1000,
+    }
+  } finally {
+    await box.close()
+  }
+}
+
+/** Before anything is downloaded: a codec that this box cannot undo would only be met in the middle. */
+function checkDecoders({decoders, id}: Manifest, {session, worker}: ConnectedBox): void {
+  const missing = decoders.filter((name) => !worker.hello.capabilities.includes(name))
+  if (missing.length === 0) return
+  const names = missing.map((name) => untrusted(name, 40)).join(', ')
+  throw new DumontError(
+    'BOX_UNSUITABLE',
+    `${session.label} cannot decode ${id}: it lacks ${names}`,
+    {
+      hint: 'update dumont, or restore to a box that has what the snapshot needs (see `dumont snapshot show`)',
+    },
+  )
+}
+
+function requestOf(manifest: Manifest, options: RestoreOptions, {session, worker}: ConnectedBox) {
+  const {devices, dryRun, include, includeAccessFiles, memory, overwrite, parts, target} = options
+  return {
+    type: 'restore' as const,
+    snapshot: manifest.id,
+    lineage: manifest.lineage,
+    roots: manifest.roots,
+    segments: manifest.index.segments,
+    packs: manifest.index.packs,
+    target: target ?? null,
+    include: [...include],
+    overwrite,
+    delete: options.delete,
+    rules: manifest.rules,
+    devices,
+    includeAccessFiles,
+    privileges: options.privileges ?? !session.isLocal,
+    parts,
+    memory: memoryFor(worker.hello, memory),
+    dryRun,
+  }
+}

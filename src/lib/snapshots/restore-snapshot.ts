@@ -1,0 +1,100 @@
+import {DumontError, EXIT, exitCodeOf} from '../errors.js'
+import {findSnapshot, type SnapshotReference} from './find-snapshot.js'
+import {mapBounded} from './map-bounded.js'
+import {
+  restoreHost,
+  type HostRestore,
+  type RestoreOptions,
+  type RestoreSource,
+} from './restore-host.js'
+import type {BoxService} from './service.js'
+import {readPacks} from './stored-index.js'
+
+export interface RestoreSnapshotRequest extends SnapshotReference {
+  readonly hosts: readonly string[]
+  readonly options: RestoreOptions
+}
+
+/** What became of one box: its result, or why there is none. */
+export type HostOutcome =
+  | ({readonly host: string; readonly ok: true} & HostRestore)
+  | {readonly host: string; readonly ok: false; readonly error: unknown}
+
+export interface RestoreSummary {
+  readonly id: string
+  readonly lineage: string
+  readonly label: string
+  readonly hosts: readonly HostOutcome[]
+  /** Entries that could not be brought back, on all boxes. */
+  readonly failed: number
+  readonly seconds: number
+}
+
+const HOSTS_AT_ONCE = 32
+
+/**
+ * Restores a snapshot onto all boxes at the same time. One that fails does not stop the others; with a single box its error
+ * is thrown.
+ */
+export async function restoreSnapshot(
+  {hosts, options, ...reference}: RestoreSnapshotRequest,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<RestoreSummary> {
+  checkHosts(hosts)
+  const begun = service.clock.now()
+  const source = await openSource(reference, service, signal)
+  const outcomes = await mapBounded(hosts, HOSTS_AT_ONCE, async (host): Promise<HostOutcome> => {
+    try {
+      return {host, ok: true, ...(await restoreHost(host, source, {options, service}, signal))}
+    } catch (error) {
+      return {host, ok: false, error}
+    }
+  })
+  const [first] = outcomes
+  if (first && outcomes.length === 1 && !first.ok) throw first.error
+  const {id, label, lineage} = source.manifest
+  return {
+    id,
+    lineage,
+    label,
+    hosts: outcomes,
+    failed: outcomes.reduce((sum, outcome) => sum + (outcome.ok ? outcome.failed : 0), 0),
+    seconds: (service.clock.now() - begun) / 1000,
+  }
+}
+
+/** The worst of all boxes: an error's own code; 65 when damaged content was met; 3 when entries could not be written. */
+export function exitCodeOfRestore({hosts}: RestoreSummary): number {
+  const codes = hosts.map((outcome): number => {
+    if (!outcome.ok) return exitCodeOf(outcome.error)
+    if (outcome.failures.some(({code}) => code === 'INTEGRITY')) return EXIT.integrity
+    return outcome.failed > 0 ? EXIT.incomplete : EXIT.ok
+  })
+  // A bug outranks what can be explained; apart from that the higher code is the graver one.
+  return codes.includes(EXIT.bug) ? EXIT.bug : Math.max(EXIT.ok, ...codes)
+}
+
+async function openSource(
+  reference: SnapshotReference,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<RestoreSource> {
+  const {report, store} = service
+  report({kind: 'step', step: 'open-store', state: 'started'})
+  const {manifest} = await findSnapshot(reference, service, signal)
+  const {packs, segments} = manifest.index
+  const list = await readPacks(store, manifest, signal)
+  report({kind: 'step', step: 'open-store', state: 'done', detail: manifest.id})
+  return {
+    manifest,
+    readable: new Set([packs.key, ...segments.map(({key}) => key), ...list.map(({key}) => key)]),
+  }
+}
+
+function checkHosts(hosts: readonly string[]): void {
+  const twice = hosts.find((host, index) => hosts.indexOf(host) !== index)
+  if (hosts.length === 0)
+    throw new DumontError('USAGE', 'no box to restore to', {hint: 'add --host user@address'})
+  if (twice !== undefined) throw new DumontError('USAGE', `${twice} is named twice`)
+}
