@@ -133,10 +133,12 @@ const ACCESS_REASONS: Readonly<Record<string, string>> = {
 const accessError: Mapping = ({name, status}, location, cause) => {
   const reason = ACCESS_REASONS[name]
   if (reason === undefined && status !== 401 && status !== 403) return undefined
+  const {credentialsFrom} = location
+  const from = credentialsFrom === undefined ? '' : ` (they came from ${credentialsFrom})`
   const why = reason ?? `the credentials may not do this in bucket ${location.bucket}`
   return new DumontError('ACCESS_DENIED', `${whereOf(location)} refuses access: ${why}`, {
     cause,
-    hint: 'check the credentials (dumont init asks for them); they need to read, write, list and delete objects of this bucket',
+    hint: `check the credentials${from}; they need to read, write, list and delete objects of this bucket`,
   })
 }
 

@@ -17,6 +17,8 @@ export interface S3Location {
   readonly endpoint?: string
   /** Absent: the AWS files and whatever else the SDK's own chain finds. */
   readonly credentials?: S3Credentials
+  /** Where the credentials are from, for messages. */
+  readonly credentialsFrom?: string
   /** Section of the AWS files to take credentials from. */
   readonly awsProfile?: string
 }

@@ -1,0 +1,100 @@
+import * as v from 'valibot'
+import {parseBytes} from '../bytes.js'
+import {parseStoreAddress, type StoreAddress, STORE_FORMS} from './store-address.js'
+
+const LEAST_MEMORY = 64 * 1024 * 1024
+
+/** Every setting: how it must look, in words that complete "must be …", and what it becomes. */
+export const FIELDS = {
+  store: form(
+    STORE_FORMS,
+    v.pipe(
+      v.string(),
+      v.transform(parseStoreAddress),
+      v.custom<StoreAddress>((value) => value !== undefined),
+    ),
+  ),
+  endpoint: form(
+    'https://host, without user, query or path',
+    v.pipe(v.string(), v.transform(parseEndpoint), v.string()),
+  ),
+  region: form(
+    'a region such as eu-central-1 or auto',
+    v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,40}$/)),
+  ),
+  account: form(
+    'a Cloudflare account id: 32 hexadecimal digits',
+    v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+  ),
+  jurisdiction: form('default, eu or fedramp', v.picklist(['default', 'eu', 'fedramp'])),
+  accessKeyId: word('an access key id'),
+  secretAccessKey: word('a secret access key'),
+  sessionToken: word('a session token'),
+  awsProfile: word('a profile of the AWS files'),
+  profile: form(
+    'a name of letters, digits, - and _',
+    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/)),
+  ),
+  parts: form(
+    'a whole number from 1 to 256',
+    v.pipe(v.union([v.number(), digits()]), v.integer(), v.minValue(1), v.maxValue(256)),
+  ),
+  memory: form(
+    'a size of at least 64MiB, such as 1GiB',
+    v.pipe(v.union([v.number(), size()]), v.safeInteger(), v.minValue(LEAST_MEMORY)),
+  ),
+  codec: form('auto, zstd or none', v.picklist(['auto', 'zstd', 'none'])),
+  exclude: form('a list of patterns', v.array(v.string())),
+  excludeCaches: form(
+    'true or false',
+    v.union([
+      v.boolean(),
+      v.pipe(
+        v.picklist(['true', 'false']),
+        v.transform((text) => text === 'true'),
+      ),
+    ]),
+  ),
+} as const
+
+export type FieldName = keyof typeof FIELDS
+export type Values = {readonly [Name in FieldName]?: v.InferOutput<(typeof FIELDS)[Name]>}
+
+/** Never shown, not even when wrong. */
+export const SECRETS: ReadonlySet<string> = new Set(['secretAccessKey', 'sessionToken'])
+
+export function isField(name: string): name is FieldName {
+  return Object.hasOwn(FIELDS, name)
+}
+
+/** One schema whose only message is the expected form. */
+function form<S extends v.GenericSchema>(
+  expected: string,
+  schema: S,
+): v.SchemaWithPipe<readonly [S]> {
+  return v.pipe(v.config(schema, {message: expected}))
+}
+
+function word(expected: string) {
+  return form(expected, v.pipe(v.string(), v.regex(/^\S+$/)))
+}
+
+function digits() {
+  return v.pipe(v.string(), v.regex(/^\d{1,6}$/), v.transform(Number))
+}
+
+function size() {
+  return v.pipe(v.string(), v.transform(parseBytes), v.number())
+}
+
+function parseEndpoint(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  const isPlain =
+    url.username === '' &&
+    url.password === '' &&
+    url.search === '' &&
+    url.hash === '' &&
+    url.pathname === '/'
+  return (url.protocol === 'https:' || url.protocol === 'http:') && isPlain ? url.origin : undefined
+}
