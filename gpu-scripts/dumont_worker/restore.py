@@ -12,9 +12,10 @@ from . import box as box_facts
 from . import delete_extra, restored, target
 from .access_files import is_access_file
 from .compare import Action
+from .engine_pool import EnginePool
 from .errors import WorkerError
 from .protocol import RestoreRequest
-from .restore_crew import DECODERS, Crew, buffer_bytes, engine_count
+from .restore_crew import Crew, StartPool, engine_count, engine_settings
 from .restore_index import Urls, read_index
 from .restore_run import Run, unwritable
 from .restore_runs import Runs, at_or_below
@@ -29,7 +30,9 @@ from .spool import Spool
 _FIRST_USER = 1000
 
 
-def run(link: Link, request: RestoreRequest, box: Box) -> dict[str, Any]:
+def run(
+    link: Link, request: RestoreRequest, box: Box, start: StartPool = EnginePool
+) -> dict[str, Any]:
     """Do a restore and give the fields of `result`; Cancelled, WorkerError.
 
     Owners are restored by number, never by name (see metadata.py). Nothing is written before the index is proven, the
@@ -40,9 +43,9 @@ def run(link: Link, request: RestoreRequest, box: Box) -> dict[str, Any]:
     for asked, real in layout.resolved:
         link.warn("target", asked, f"is a symbolic link; restoring to {os.fsdecode(real)!r}")
     if request.dry_run:
-        return restore(link, request, box, layout, "dry")
+        return restore(link, request, box, layout, "dry", start)
     with Runs(box.private).begin(places(layout)) as run_id:
-        return restore(link, request, box, layout, run_id)
+        return restore(link, request, box, layout, run_id, start)
 
 
 def places(layout: Layout) -> tuple[bytes, ...]:
@@ -79,25 +82,17 @@ def protection(request: RestoreRequest, box: Box) -> Callable[[bytes], bool]:
 
 
 def restore(
-    link: Link, request: RestoreRequest, box: Box, layout: Layout, run_id: str
+    link: Link, request: RestoreRequest, box: Box, layout: Layout, run_id: str, start: StartPool
 ) -> dict[str, Any]:
     """Do all steps of a restore under a run id."""
     spool = Spool(box.private.make("restores"))
     this = Run(link, request, layout, protection(request, box), run_id)
     count = engine_count(box.cpus, request.parts, request.memory)
-    parts = -(-request.parts // count)
-    settings = {
-        "run": run_id,
-        "privileges": request.privileges,
-        "parts": parts,
-        "decoders": DECODERS,
-        "memory": buffer_bytes(count, request.memory),
-    }
-    crew = Crew(link, count, settings, box.native, most=count * (parts + DECODERS))
+    settings = engine_settings(count, request.parts, request.memory)
+    told = {"run": run_id, "privileges": request.privileges, **settings}
+    crew = Crew(link, count, told, box.native, start)
     try:
-        result = Steps(this, crew, box, spool).all()
-        crew.close()
-        return result
+        return Steps(this, crew, box, spool).all()
     finally:
         crew.kill()
         this.close()
@@ -142,6 +137,9 @@ class Steps:
     def _read_index(self) -> None:
         run = self._run
         run.link.progress.phase("index")
+        if not run.request.dry_run:
+            # They take longer to start than a small index takes to read.
+            self._crew.start()
         scope = Scope(run.request.roots, run.layout, include_rule(run.request.include))
         run.index = read_index(run.link, run.request, self._urls, run.layout, scope, self._spool)
         self._lap("index")

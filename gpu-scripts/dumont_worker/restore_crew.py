@@ -2,13 +2,30 @@
 
 import queue
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from .engine_pool import EnginePool, Message
+from .engine_pool import Message, Role
 from .errors import WorkerError
+from .restore_plan import JOB_BYTES
 from .session import Link
 
 OnResult = Callable[[Any], None]
+
+
+class Pool(Protocol):
+    """What a crew needs of an EnginePool."""
+
+    def send(self, engine: int, message: Message) -> None:
+        """Send one message to one engine."""
+        ...
+
+    def kill(self) -> None:
+        """End the engines at once."""
+        ...
+
+
+OnMessage = Callable[[int, Message], None]
+StartPool = Callable[[int, Role, dict[str, Any], OnMessage, str | None], Pool]
 Job = tuple[Any, ...]
 
 # The link is looked at this often while engines are busy.
@@ -34,28 +51,43 @@ def engine_count(cpus: int, parts: int, memory: int) -> int:
 
 
 def buffer_bytes(engines: int, memory: int) -> int:
-    """Return how many fetched bytes each of several engines may hold."""
+    """Return how many fetched bytes each of several engines could hold within the memory."""
     return (memory - _PROCESS_BYTES) // engines - _PROCESS_BYTES - DECODERS * _DECODER_BYTES
 
 
+def engine_settings(count: int, parts: int, memory: int) -> dict[str, int]:
+    """Return the share of each of several engines: connections, decoding threads, bytes held."""
+    own = -(-parts // count)
+    # One job in every connection and one waiting for every decoder; more would only cost memory.
+    useful = (own + DECODERS) * JOB_BYTES
+    held = max(LEAST_BUFFER, min(buffer_bytes(count, memory), useful))
+    return {"parts": own, "decoders": DECODERS, "memory": held}
+
+
 class Crew:
-    """Engine processes, started with the first job; used from one thread."""
+    """Engine processes, started with the first job at the latest; used from one thread."""
 
     def __init__(
-        self, link: Link, count: int, settings: dict[str, Any], native: str | None, most: int
+        self, link: Link, count: int, settings: dict[str, Any], native: str | None, start: StartPool
     ) -> None:
-        """Let at most `most` jobs be under way."""
+        """`start` makes the pool; `settings` are those of `engine_settings` and more."""
         self._link = link
         self._count = count
         self._settings = settings
         self._native = native
-        self._most = most
-        self._pool: EnginePool | None = None
+        self._start = start
+        # One job in every connection, and one waiting for every decoder.
+        self._most = count * (settings["parts"] + settings["decoders"])
+        self._pool: Pool | None = None
         self._events: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
         self._waiting: dict[int, tuple[int, int, OnResult]] = {}
         self._load = [0] * count
         self._next = 0
         self._greeting: Message | None = None
+
+    def start(self) -> None:
+        """Start the engines now, so that they are ready when there is work."""
+        self._started()
 
     def tell_all(self, message: Message) -> None:
         """Send something to every engine, also to those that start later; the last such message counts."""
@@ -91,21 +123,15 @@ class Crew:
         while self._waiting:
             self._take_event()
 
-    def close(self) -> None:
-        """End the engines after their work."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-
     def kill(self) -> None:
-        """End the engines at once."""
+        """End the engines at once: every job that counts has its result, or all is lost."""
         if self._pool is not None:
             self._pool.kill()
             self._pool = None
 
-    def _started(self) -> EnginePool:
+    def _started(self) -> Pool:
         if self._pool is None:
-            self._pool = EnginePool(
+            self._pool = self._start(
                 self._count,
                 "restore",
                 self._settings,

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from dumont_worker import restore
+from dumont_worker import restore, restore_engine
 from dumont_worker.box import PrivateDir
 from dumont_worker.cancellation import Cancelled
 from dumont_worker.codecs.choose import encode_chunk
 from dumont_worker.content_hash import BlockHasher, content_hash, zero_block_hash
+from dumont_worker.engine import as_worker_error
+from dumont_worker.engine_pool import EnginePool
 from dumont_worker.entry import ChunkRecord, Entry, Extent
 from dumont_worker.errors import WorkerError
 from dumont_worker.frame import encode_frame
@@ -43,6 +46,7 @@ class Store:
         self.objects: dict[str, bytes] = {}
         self.missing: set[str] = set()
         self.before: Callable[[str, int], None] = lambda key, count: None
+        self.spoil: Callable[[str, bytes], bytes] = lambda key, data: data
         self.expired: set[str] = set()
         self.requests: list[tuple[str, int, int]] = []
         self.lock = threading.Lock()
@@ -75,7 +79,7 @@ class Store:
         if data is None or key in self.missing:
             self._refuse(handler, 404, b"<Code>NoSuchKey</Code>")
             return
-        body = data[first : last + 1]
+        body = self.spoil(key, data)[first : last + 1]
         handler.send_response(206)
         end = first + len(body) - 1
         handler.send_header("content-range", f"bytes {first}-{end}/{len(data)}")
@@ -161,6 +165,9 @@ class Snapshot:
     records: list[ChunkRecord] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
+    def key_of(self, path: bytes) -> str:
+        return self.keys[self.chunk_of(path).pack]
+
     def chunk_of(self, path: bytes) -> ChunkRecord:
         entry = next(entry for entry in self.entries if entry.path == path)
         return self.records[entry.extents[0].chunk]
@@ -196,7 +203,14 @@ class Maker:
             self.flush()
         at, pack = len(self._pack), len(self._packs)
         record = ChunkRecord(
-            raw_hash, len(raw), pack, at, len(frame), blake3(frame), encoded.transform, encoded.codec
+            raw_hash,
+            len(raw),
+            pack,
+            at,
+            len(frame),
+            blake3(frame),
+            encoded.transform,
+            encoded.codec,
         )
         self._pack += frame
         self.records.append(record)
@@ -215,9 +229,7 @@ class Maker:
         self.flush()
         packs = self.put(f"index/{SNAPSHOT}/packs", encode_packs(SNAPSHOT, self._packs))
         keys = [pack.key for pack in self._packs]
-        return Snapshot(
-            roots, tuple(self._segments), packs, NO_RULES, entries, self.records, keys
-        )
+        return Snapshot(roots, tuple(self._segments), packs, NO_RULES, entries, self.records, keys)
 
 
 def data_of(path: bytes, size: int) -> Iterator[tuple[int, bytes]]:
@@ -320,7 +332,9 @@ def snapshot_of(
     entries = [change(entry) for entry in entries]
     for entry in entries:
         maker.writer.entry(entry)
-    manifest = tuple(ManifestRoot(r.path, None, "dir" if r.kind == "dir" else "file") for r in roots)
+    manifest = tuple(
+        ManifestRoot(r.path, None, "dir" if r.kind == "dir" else "file") for r in roots
+    )
     return replace(maker.finish(manifest, entries), rules=rules)
 
 
@@ -368,6 +382,42 @@ def request_of(snapshot: Snapshot, target: Path | None, **changes: Any) -> Resto
     return RestoreRequest(**(wanted | changes))
 
 
+class _Port:
+    def __init__(self, number: int, on_message: Callable[[int, tuple[Any, ...]], None]) -> None:
+        self.inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self.failed = threading.Event()
+        self._number = number
+        self._on_message = on_message
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        self._on_message(self._number, message)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.failed.is_set():
+            self.failed.set()
+            self.send(("failed", as_worker_error(error)))
+
+
+class ThreadPool:
+    """Engines as threads of this process: for tests that change its user."""
+
+    def __init__(
+        self, count: int, role: str, settings: dict[str, Any], on_message: Any, native: str | None
+    ) -> None:
+        self._ports = [_Port(number, on_message) for number in range(count)]
+        for number, port in enumerate(self._ports):
+            engine = restore_engine.Engine(port, number, settings)  # type: ignore[arg-type]
+            threading.Thread(target=engine.serve, daemon=True).start()
+
+    def send(self, engine: int, message: tuple[Any, ...]) -> None:
+        self._ports[engine].inbox.put(message)
+
+    def kill(self) -> None:
+        for port in self._ports:
+            port.failed.set()
+            port.inbox.put(("end",))
+
+
 class Rig:
     """A box with its private directory, a store and an operator."""
 
@@ -375,8 +425,10 @@ class Rig:
         self.scratch = scratch
         self.store = Store()
         self.private = PrivateDir(os.fsencode(scratch / "private"))
-        self.box = Box(self.private, None, "0" * 64, 2)
+        # One engine: tests share the machine with others.
+        self.box = Box(self.private, None, "0" * 64, 1)
         self.link = FakeLink(self.store)
+        self.pool: Any = EnginePool
 
     def save(self, *paths: Path | bytes, **options: Any) -> Snapshot:
         return snapshot_of(self.store, list(paths), **options)
@@ -386,7 +438,7 @@ class Rig:
         link, self.link = self.link, FakeLink(self.store)
         self.last = link
         request = request_of(snapshot, target, **changes)
-        return restore.run(link, request, self.box)  # type: ignore[arg-type]
+        return restore.run(link, request, self.box, self.pool)  # type: ignore[arg-type]
 
     def fails(self, snapshot: Snapshot, target: Path | None, **changes: Any) -> WorkerError:
         try:
