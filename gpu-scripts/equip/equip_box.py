@@ -1,0 +1,381 @@
+"""Prepares a box for the worker; sent over the session, run by the Python that was found there.
+
+Called as `equip_box(request, payload)` by two lines of boot code. Prints one answer line; what
+comes before it on stdout is noise of the login.
+"""
+
+import errno
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import platform
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MARKER = "dumont-complete"
+TEMPORARY = "equip-tmp-"
+STALE_SECONDS = 24 * 3600
+UNSUITABLE = 9
+
+
+class Refused(Exception):
+    """Something the operator can act on: a code of dumont's own, a message and a hint."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.answer = {"code": code, "message": message, "hint": hint}
+
+
+def equip_box(request: dict[str, Any], payload: BinaryIO) -> int:
+    """Does what the request asks and prints the answer; gives the exit status."""
+    try:
+        answer = {"ok": DEEDS[request["do"]](request, payload)}
+    except Refused as refused:
+        answer = {"refused": refused.answer}
+    except OSError as error:
+        answer = {"refused": _os_refusal(error).answer}
+    print("dumont-equip 1 " + json.dumps(answer), flush=True)
+    return 0
+
+
+def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
+    """Says what is here already; in a Python of no use ends the process with status 9."""
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    machine = platform.machine()
+    keys = request["natives"].get(f"{tag}-{machine}")
+    reason = _unsuitable(keys is not None, f"{tag} on {machine}")
+    if reason is not None:
+        found = {"path": sys.executable, "version": platform.python_version(), "reason": reason}
+        print("dumont-python " + json.dumps(found), flush=True)
+        sys.exit(UNSUITABLE)
+    private = _private_directory()
+    own_numpy = _has_package("numpy")
+    key = keys["native" if own_numpy else "native+numpy"]
+    return {
+        "python": sys.executable,
+        "version": platform.python_version(),
+        "platform": f"{tag}-{machine}",
+        "libc": os.confstr("CS_GNU_LIBC_VERSION"),
+        "numpy": own_numpy,
+        "private": private,
+        "worker": _has_worker(Path(private, f"worker-{request['worker']}.pyz"), request["worker"]),
+        "key": key,
+        "native": _is_complete(Path(private, f"native-{key}"), key),
+        "uv": _find_uv(),
+        "pip": importlib.util.find_spec("pip") is not None,
+        "free": shutil.disk_usage(private).free,
+    }
+
+
+def receive(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
+    """Stores the payload as the worker once it hashed right, by renaming: whole or not at all."""
+    private = Path(request["private"])
+    _sweep(private)
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=private)
+    try:
+        with open(descriptor, "wb") as out:
+            out.write(_checked(payload, request["bytes"], request["sha256"], "the worker"))
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, private / f"worker-{request['sha256']}.pyz")
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return {}
+
+
+def install(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
+    """Installs the pinned helpers with uv or pip; `failed` tells why they could not."""
+    private = Path(request["private"])
+    _sweep(private)
+    directory = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
+    try:
+        requirements = directory / "requirements.txt"
+        requirements.write_text(request["requirements"], encoding="utf-8")
+        target = directory / "native"
+        command = _installer(request["uv"], target, requirements)
+        output = _run_installer(command, directory, request["seconds"])
+        if output is not None:
+            return {"failed": output}
+        _finish(target, private, request["key"], request["modules"])
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return {}
+
+
+def unpack(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
+    """Unpacks the wheels of the payload, each after it hashed right."""
+    private = Path(request["private"])
+    _sweep(private)
+    directory = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
+    try:
+        target = directory / "native"
+        target.mkdir()
+        for wheel in request["wheels"]:
+            content = _checked(payload, wheel["bytes"], wheel["sha256"], wheel["name"])
+            _unpack_wheel(content, target)
+        _finish(target, private, request["key"], request["modules"])
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return {}
+
+
+DEEDS = {"look": look, "receive": receive, "install": install, "unpack": unpack}
+
+
+def _unsuitable(pinned: bool, what: str) -> str | None:
+    if sys.implementation.name != "cpython":
+        return "not CPython"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "a free-threaded build"
+    missing = [
+        name for name in ("_ssl", "zlib", "_hashlib") if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        return "built without " + ", ".join(missing)
+    if not pinned:
+        return f"no checked helpers for {what}"
+    if "musl" in (sysconfig.get_config_var("SOABI") or ""):
+        return "no checked helpers for musl libc"
+    return None
+
+
+def _private_directory() -> str:
+    home = os.environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
+    path = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"), "dumont")
+    if not os.path.isabs(path):
+        raise Refused(
+            "TARGET_UNWRITABLE", f"{path} is not absolute", "set HOME or XDG_CACHE_HOME on the box"
+        )
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        _check_owned(path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return path
+
+
+def _check_owned(path: str) -> None:
+    found = os.lstat(path)
+    wrong = None
+    if not stat.S_ISDIR(found.st_mode):
+        wrong = "is not a directory (links are not followed)"
+    elif found.st_uid != os.geteuid():
+        wrong = f"belongs to user {found.st_uid}, not to {os.geteuid()}"
+    elif found.st_mode & 0o022:
+        wrong = "may be written by others"
+    if wrong is not None:
+        raise Refused(
+            "TARGET_UNWRITABLE",
+            f"{path} {wrong}",
+            f"look into {path} on the box, then move it away",
+        )
+    if found.st_mode & 0o077:
+        os.chmod(path, 0o700)
+
+
+def _has_worker(path: Path, digest: str) -> bool:
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    except FileNotFoundError:
+        return False
+
+
+def _is_complete(directory: Path, key: str) -> bool:
+    try:
+        return (directory / MARKER).read_text(encoding="utf-8") == key
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _has_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
+
+
+def _find_uv() -> str | None:
+    home = os.environ.get("HOME", "")
+    beside = os.path.join(os.path.dirname(sys.executable), "uv")
+    usual = [
+        os.path.join(home, ".local/bin/uv"),
+        os.path.join(home, ".cargo/bin/uv"),
+        "/usr/local/bin/uv",
+    ]
+    return next((path for path in [beside, *usual] if os.access(path, os.X_OK)), shutil.which("uv"))
+
+
+def _checked(payload: BinaryIO, length: int, digest: str, name: str) -> bytes:
+    content = payload.read(length)
+    if len(content) != length or hashlib.sha256(content).hexdigest() != digest:
+        raise Refused("INTEGRITY", f"{name} arrived damaged on the box", "run the command again")
+    return content
+
+
+def _installer(uv: str | None, target: Path, requirements: Path) -> list[str]:
+    checks = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--target", str(target)]
+    if uv is not None:
+        return [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            sys.executable,
+            *checks,
+            "-r",
+            str(requirements),
+        ]
+    quiet = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-compile",
+        "--timeout",
+        "10",
+        "--retries",
+        "1",
+    ]
+    return [sys.executable, "-I", "-m", "pip", "install", *quiet, *checks, "-r", str(requirements)]
+
+
+def _run_installer(command: list[str], directory: Path, seconds: float) -> str | None:
+    """Gives None when all went well, else what the installer said; refuses wrong bytes."""
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=directory,
+            env={**os.environ, "UV_NO_PROGRESS": "1", "UV_HTTP_TIMEOUT": "10"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} did not end within {seconds} s"
+    except OSError as error:
+        return f"{command[0]} did not start: {error}"
+    if done.returncode == 0:
+        return None
+    said = done.stdout.decode("utf-8", "replace")
+    if "do not match the hashes" in said.lower() or "hash mismatch" in said.lower():
+        raise Refused(
+            "INTEGRITY",
+            f"a helper for the box is not the one dumont pins: {said[-600:]}",
+            HASH_HINT,
+        )
+    if "no space left on device" in said.lower():
+        raise _os_refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    return said[-600:]
+
+
+HASH_HINT = (
+    "the package index of the box serves other bytes than were pinned; do not use this index"
+)
+
+
+def _unpack_wheel(content: bytes, target: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+        for member in wheel.infolist():
+            path = _place(member.filename)
+            if path is None or member.is_dir():
+                continue
+            if path.is_absolute() or ".." in path.parts:
+                raise Refused("INTEGRITY", f"a wheel names {member.filename}", HASH_HINT)
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_bytes(wheel.read(member))
+
+
+def _place(name: str) -> Path | None:
+    """Where a member goes; modules may lie under NAME.data/, scripts are of no use here."""
+    first, _, rest = name.partition("/")
+    if not first.endswith(".data"):
+        return Path(name)
+    kind, _, rest = rest.partition("/")
+    return Path(rest) if kind in ("purelib", "platlib") and rest else None
+
+
+def _finish(target: Path, private: Path, key: str, modules: list[str]) -> None:
+    """Puts a directory in place whole: imported once for proof, then marked, then renamed."""
+    _try_import(target, modules)
+    (target / MARKER).write_text(key, encoding="utf-8")
+    final = private / f"native-{key}"
+    try:
+        os.rename(target, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        if _is_complete(final, key):
+            return  # another run was faster
+        os.rename(final, target.parent / "broken")
+        os.rename(target, final)
+
+
+IMPORTS = """
+import importlib, sys
+sys.path.insert(1, sys.argv[1])
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+"""
+
+
+def _try_import(directory: Path, modules: list[str]) -> None:
+    command = [sys.executable, "-I", "-c", IMPORTS, str(directory), *modules]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        said = done.stderr.decode("utf-8", "replace").strip()
+        failed = done.returncode != 0
+    except subprocess.TimeoutExpired:
+        failed, said = True, "no end within 60 s"
+    if failed:
+        last = said.splitlines()[-1] if said else "no message"
+        hint = (
+            "look whether the box's disk is mounted noexec, or use an image with a current Python"
+        )
+        raise Refused(
+            "BOX_UNSUITABLE", f"the helpers do not run with {sys.executable}: {last[:400]}", hint
+        )
+
+
+def _sweep(private: Path) -> None:
+    """Removes what runs that were killed have left behind."""
+    for path in private.glob(TEMPORARY + "*"):
+        try:
+            if time.time() - path.lstat().st_mtime < STALE_SECONDS:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another run sweeps too
+
+
+def _os_refusal(error: OSError) -> Refused:
+    where = f" ({error.filename})" if error.filename else ""
+    said = f"{error.strerror or error}{where}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refused(
+            "BOX_DISK_FULL",
+            f"the box has no room for the worker: {said}",
+            "free some space on the box",
+        )
+    hint = "make ~/.cache writable on the box, or set XDG_CACHE_HOME for its SSH sessions"
+    return Refused(
+        "TARGET_UNWRITABLE", f"the worker's directory on the box cannot be used: {said}", hint
+    )

@@ -1,0 +1,71 @@
+// `node scripts/lock-wheels.js [index-url]`: writes gpu-scripts/requirements/*.txt, the wheels a box may get, one file for
+// each Python, machine and set. Run by hand when a version below changes; the result is reviewed and committed.
+import {writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+
+const INDEX = process.argv[2] ?? 'https://pypi.org/simple'
+const OUT = join(import.meta.dirname, '..', 'gpu-scripts', 'requirements')
+const PYTHONS = ['cp310', 'cp311', 'cp312', 'cp313', 'cp314']
+const MACHINES = ['x86_64', 'aarch64']
+
+// blake3 and numpy dropped Python 3.10; the standard library has zstd from 3.14 on.
+const SETS = {
+  native: (python) => [
+    ...(python === 'cp314' ? [] : ['backports.zstd==1.8.0']),
+    python === 'cp310' ? 'blake3==1.0.10' : 'blake3==1.0.11',
+    'pyfastcdc==0.3.1',
+    'typing-extensions==4.16.0',
+  ],
+  numpy: (python) => [python === 'cp310' ? 'numpy==2.2.6' : 'numpy==2.4.6'],
+}
+
+const listings = new Map()
+for (const [set, requirementsFor] of Object.entries(SETS)) {
+  for (const python of PYTHONS) {
+    for (const machine of MACHINES) {
+      const lines = await Promise.all(
+        requirementsFor(python).map((one) => lockOne(one, python, machine)),
+      )
+      await writeFile(join(OUT, `${set}-${python}-${machine}.txt`), lines.join(''))
+    }
+  }
+}
+
+async function lockOne(requirement, python, machine) {
+  const [name, version] = requirement.split('==')
+  const wheels = (await listing(name)).filter((file) =>
+    fits(file.filename, {machine, name, python, version}),
+  )
+  if (wheels.length !== 1)
+    throw new Error(`${requirement} has ${wheels.length} wheels for ${python} on ${machine}`)
+  return `${requirement} --hash=sha256:${wheels[0].hashes.sha256}\n`
+}
+
+function fits(filename, {machine, name, python, version}) {
+  const [distribution, found, tag, abi, platform] = filename.replace(/\.whl$/, '').split('-')
+  if (!filename.endsWith('.whl') || found !== version || normal(distribution) !== normal(name))
+    return false
+  if (platform === 'any') return tag === 'py3' && abi === 'none'
+  return (
+    tag === python &&
+    abi === python &&
+    platform.startsWith('manylinux') &&
+    platform.endsWith(machine)
+  )
+}
+
+function normal(name) {
+  return name.toLowerCase().replaceAll(/[-_.]+/g, '-')
+}
+
+function listing(name) {
+  if (!listings.has(name)) listings.set(name, fetchListing(name))
+  return listings.get(name)
+}
+
+async function fetchListing(name) {
+  const headers = {accept: 'application/vnd.pypi.simple.v1+json'}
+  const response = await fetch(`${INDEX}/${normal(name)}/`, {headers})
+  if (!response.ok) throw new Error(`${name}: the index answers ${response.status}`)
+  return (await response.json()).files
+}
