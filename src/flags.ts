@@ -1,4 +1,5 @@
 import {Flags} from '@oclif/core'
+import {DumontError} from './lib/errors.js'
 
 /** Where snapshots are kept. */
 export const storeFlags = {
@@ -47,4 +48,12 @@ export const transferFlags = {
     summary:
       'ceiling for all worker processes, e.g. 1GiB [default: a quarter of the box, at most 1GiB]',
   }),
+}
+
+/** `5%` or `0.05` as a number above 0 up to 1; USAGE for anything else. */
+export function parseShare(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text.trim())
+  const share = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1)
+  if (share > 0 && share <= 1) return share
+  throw new DumontError('USAGE', `--sample ${text} is no share`, {hint: 'say 5% or 0.05'})
 }

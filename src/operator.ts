@@ -1,4 +1,5 @@
 import {randomBytes} from 'node:crypto'
+import {join} from 'node:path'
 import type {BaseCommand} from './base-command.js'
 import {systemClock} from './lib/clock.js'
 import type {Report, Step} from './lib/progress/events.js'
@@ -9,6 +10,9 @@ import type {BoxService} from './lib/snapshots/service.js'
 import type {Store} from './lib/store/store.js'
 import {openView} from './ui/open-view.js'
 import {askHostKey, askPassphrase} from './ui/questions.js'
+
+/** Asked only for boxes that cannot install the native helpers by themselves; every wheel is pinned by hash. */
+const PACKAGE_INDEX = 'https://pypi.org/simple'
 
 interface Shown {
   readonly hosts: readonly string[]
@@ -84,7 +88,13 @@ function boxService(command: BaseCommand, {flags, report, settings, store}: Wiri
     clock: systemClock,
     equip: async (session, signal) => {
       const {equipBox} = await import('./lib/worker/equip-box.js')
-      return equipBox(session, {cacheDir: settings.directories.cache}, signal)
+      const {loadWorkerBundle} = await import('./lib/worker/worker-bundle.js')
+      const wheels = {
+        cacheDir: join(settings.directories.cache, 'wheels'),
+        fetch,
+        indexUrl: env['PIP_INDEX_URL'] ?? PACKAGE_INDEX,
+      }
+      return equipBox(session, {bundle: await loadWorkerBundle(), wheels}, signal)
     },
     openSession: async (host, signal) => {
       const {openSession} = await import('./lib/remote/open-session.js')

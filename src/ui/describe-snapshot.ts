@@ -1,46 +1,17 @@
 import {formatBytes} from '../lib/bytes.js'
 import {displayByteString} from '../lib/format/byte-string.js'
 import type {Manifest} from '../lib/format/manifest.js'
-import type {VerifyResult} from '../lib/snapshots/verify-snapshot.js'
+import type {LargeFile} from '../lib/snapshots/show-snapshot.js'
 import {untrusted} from '../lib/untrusted.js'
 import {duration} from './part-window.js'
-import {table} from './table.js'
-
-const MOST_FILES = 20
 
 /** `2026-11-23 14:02:00`, UTC. */
 export function shownTime(iso: string): string {
   return iso.slice(0, 19).replace('T', ' ')
 }
 
-/** The table of `snapshot list`, newest last, as a shell user expects. */
-export function describeList(manifests: readonly Manifest[]): string {
-  if (manifests.length === 0) return 'no snapshots'
-  const columns = [
-    {title: 'ID'},
-    {title: 'LABEL'},
-    {align: 'right', title: 'FILES'},
-    {align: 'right', title: 'SIZE'},
-    {align: 'right', title: 'NEW'},
-    {align: 'right', title: 'STORED'},
-    {title: 'NOTES'},
-  ] as const
-  return table(
-    columns,
-    manifests.map((manifest) => [
-      manifest.id,
-      untrusted(manifest.label, 40),
-      String(manifest.counts.files),
-      formatBytes(manifest.bytes.raw),
-      formatBytes(manifest.bytes.new),
-      formatBytes(manifest.bytes.stored),
-      flaws(manifest).join(', '),
-    ]),
-  )
-}
-
 /** What keeps a snapshot from being as good as any: gaps, or a need for a GPU. */
-function flaws({counts, nvidia, rules}: Manifest): readonly string[] {
+export function flaws({counts, nvidia, rules}: Manifest): readonly string[] {
   return [
     counts.torn > 0 ? `${counts.torn} torn` : '',
     counts.unreadable > 0 ? `${counts.unreadable} unreadable` : '',
@@ -90,25 +61,7 @@ function codecs(byCodec: Manifest['bytes']['codecs']): string {
   return shown.join(', ') || 'nothing new'
 }
 
-/** The verdict of `snapshot verify`. */
-export function describeVerify(result: VerifyResult): string {
-  const read =
-    result.level === 'listed'
-      ? ''
-      : ` · ${result.packsRead} read (${formatBytes(result.bytesRead)}, ${result.chunksRead} chunks)`
-  const scope = `${result.id}: ${result.packs} packs listed${read} · ${duration(result.seconds * 1000)}`
-  if (result.damaged.length === 0) return `${scope}\nwhole at level ${result.level}`
-  const packs = result.damaged.map(
-    ({key, reason}) => `  ${untrusted(key, 200)}: ${untrusted(reason, 200)}`,
-  )
-  const files = result.damagedFiles.slice(0, MOST_FILES).map((file) => `  ${file}`)
-  const more = result.damagedFiles.length - files.length
-  return [
-    scope,
-    `DAMAGED: ${result.damaged.length} packs`,
-    ...packs,
-    `${result.damagedFiles.length} files cannot come back whole:`,
-    ...files,
-    ...(more > 0 ? [`  … and ${more} more (--json names them all)`] : []),
-  ].join('\n')
+/** Lines that name the largest files. */
+export function describeLargest(files: readonly LargeFile[]): readonly string[] {
+  return files.map(({path, size}) => `${formatBytes(size).padStart(9)} ${path}`)
 }

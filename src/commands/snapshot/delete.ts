@@ -1,0 +1,47 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../base-command.js'
+import {storeFlags} from '../../flags.js'
+import {DumontError} from '../../lib/errors.js'
+import type {DeleteResult} from '../../lib/snapshots/delete-snapshot.js'
+import {openOperator} from '../../operator.js'
+import {describeDelete, questionOf} from '../../ui/describe-delete.js'
+import {confirmation} from '../../ui/questions.js'
+
+export default class SnapshotDelete extends BaseCommand {
+  static override summary = 'Delete snapshots.'
+
+  static override description = `The snapshots are gone at once. Their space is freed an hour later or after, by the next delete or create, so that a
+snapshot that is being taken at the same time loses nothing.`
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> 20261123T140200Z-k3f9qz',
+    '<%= config.bin %> <%= command.id %> 20261101 20261102 --yes',
+  ]
+
+  static override strict = false
+  static override usage = '<%= command.id %> ID [ID...]'
+
+  static override flags = {
+    yes: Flags.boolean({char: 'y', summary: 'do not ask'}),
+    ...storeFlags,
+  }
+
+  async run(): Promise<DeleteResult> {
+    const {argv, flags} = await this.parse(SnapshotDelete)
+    const snapshots = argv as string[]
+    if (snapshots.length === 0)
+      throw new DumontError('USAGE', 'no snapshot is named', {hint: 'see `dumont snapshot list`'})
+    const ask = confirmation(flags.yes, this.jsonEnabled())
+    const operator = await openOperator(this, flags, {hosts: [], steps: []})
+    const {deleteSnapshots} = await import('../../lib/snapshots/delete-snapshot.js')
+    const result = await operator.use((service) =>
+      deleteSnapshots(
+        {confirm: (doomed) => ask(questionOf(doomed)), snapshots},
+        service,
+        this.signal,
+      ),
+    )
+    this.finish(describeDelete(result), false)
+    return result
+  }
+}

@@ -1,0 +1,37 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../base-command.js'
+import {storeFlags} from '../../flags.js'
+import {openOperator} from '../../operator.js'
+import {
+  describeList,
+  describeUnreadable,
+  type ListAnswer,
+  listAnswer,
+} from '../../ui/describe-list.js'
+
+export default class SnapshotList extends BaseCommand {
+  static override summary = 'List the snapshots in the store.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --name train-a --json',
+  ]
+
+  static override flags = {
+    name: Flags.string({summary: 'only those of this label'}),
+    ...storeFlags,
+  }
+
+  async run(): Promise<ListAnswer> {
+    const {flags} = await this.parse(SnapshotList)
+    const operator = await openOperator(this, flags, {hosts: [], steps: []})
+    const {listSnapshots} = await import('../../lib/snapshots/list-snapshots.js')
+    const wanted = flags.name === undefined ? {} : {label: flags.name}
+    const list = await operator.use((service) => listSnapshots(service, wanted, this.signal))
+    for (const line of describeUnreadable(list)) this.say(line)
+    this.finish(
+      describeList(list.snapshots.map(({manifest}) => manifest)),
+      list.unreadable.length > 0,
+    )
+    return listAnswer(list)
+  }
+}
