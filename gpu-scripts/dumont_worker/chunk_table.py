@@ -20,6 +20,11 @@ PackId = tuple[str, int, int]
 class ParentChunks(Protocol):
     """What a create may use of its parent's chunks."""
 
+    @property
+    def packs(self) -> list[PackRecord]:
+        """The parent's packs, in the order of their numbers."""
+        ...
+
     def chunk(self, number: int) -> ChunkRecord:
         """Gives a chunk by the parent's number."""
         ...
@@ -62,7 +67,10 @@ class ChunkTable:
         self._parent_numbers: dict[int, int] = {}
         self._contents: dict[bytes, tuple[Span, ...]] = {}
         self._pack_numbers: dict[PackId, int] = {}
-        self._packs: dict[PackId, PackRecord] = {}
+        inherited = parent.packs if parent is not None else []
+        self._packs: dict[PackId, PackRecord] = {
+            ("parent", 0, number): pack for number, pack in enumerate(inherited)
+        }
 
     def claim(self, raw_hash: bytes) -> bool:
         """Whether the asker is to store this chunk; at most one asker ever is."""
@@ -111,10 +119,6 @@ class ChunkTable:
         """Notes a pack's key by where it comes from."""
         record = PackRecord(pack.key, pack.length, pack.pin_kind, pack.pin_value)
         self._packs[source, owner, pack.pack] = record
-
-    def set_parent_packs(self, packs: Iterable[PackRecord]) -> None:
-        """Takes the parent's list of packs."""
-        self._packs.update({("parent", 0, n): pack for n, pack in enumerate(packs)})
 
     def number(self, raw_hash: bytes) -> int | None:
         """The chunk's number in this index, given now if it has none; None while it is in work."""

@@ -157,11 +157,11 @@ class UnitSource:
 
     def _admit(self, entry: Entry) -> None:
         slot = self._window.add(entry)
+        self.seen[0] += entry.kind == "file"
         if entry.kind != "file" or entry.link is not None:
             slot.ready = True
             return
         slot.starts_group = self._helpers.starts_group(entry)
-        self.seen[0] += 1
         self.seen[1] += entry.size
         if entry.size == 0:
             slot.entry = replace(entry, hash=blake3(b""))

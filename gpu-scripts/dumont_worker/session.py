@@ -149,12 +149,13 @@ class Link:
         if unsaid > 0:
             self.send("warning", code="more", path="", message="more warnings", count=unsaid)
         self._send_progress()
-        answer()
+        self.progress.reset()
         with self._lock:
             self.warnings = Counter()
             self.notes = Counter()
+            # Before the answer: whoever has it may ask the next thing at once.
             self._busy = False
-        self.progress.reset()
+        answer()
 
     def _tick(self) -> None:
         last = time.monotonic()
