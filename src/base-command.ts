@@ -16,10 +16,12 @@ export abstract class BaseCommand extends Command {
 
   static override baseFlags = {
     'json-stream': Flags.boolean({
+      default: false,
       helpGroup: 'GLOBAL',
       summary: 'Events as JSON lines on stdout; the result is the last line.',
     }),
     quiet: Flags.boolean({
+      default: false,
       char: 'q',
       helpGroup: 'GLOBAL',
       summary: 'No progress and no notes, only the result and errors.',
@@ -119,11 +121,8 @@ function streamed(json: unknown): object {
 /** oclif prints a CLIError with its remedy and without a stack. */
 function presentable(error: unknown, exit: number): Error {
   if (isDumontError(error)) {
-    const shown = new Errors.CLIError(error.message, {
-      exit,
-      ...(error.hint === undefined ? {} : {suggestions: [error.hint]}),
-    })
-    return Object.assign(shown, {cause: error, code: undefined})
+    const suggestions = error.hint === undefined ? {} : {suggestions: [error.hint]}
+    return new Errors.CLIError(error.message, {exit, ...suggestions})
   }
   const message = error instanceof Error ? error.message : String(error)
   return new Errors.CLIError(`this is a bug in dumont: ${message}`, {

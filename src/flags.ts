@@ -22,6 +22,7 @@ export const storeFlags = {
 /** How a box is reached. */
 export const sshFlags = {
   'accept-new-host-key': Flags.boolean({
+    default: false,
     helpGroup: 'SSH',
     summary: 'trust and remember the key of a host never seen before',
   }),

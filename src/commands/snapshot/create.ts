@@ -34,15 +34,20 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       summary: 'leave out what matches, as in .gitignore',
     }),
     'exclude-caches': Flags.boolean({
+      default: false,
       summary: 'leave out pip, uv and conda caches, __pycache__ and tagged cache directories',
     }),
-    'cross-mounts': Flags.boolean({summary: 'save what is mounted inside the paths too'}),
+    'cross-mounts': Flags.boolean({
+      default: false,
+      summary: 'save what is mounted inside the paths too',
+    }),
     codec: Flags.string({
       options: ['auto', 'zstd', 'none'],
       summary: 'how chunks are compressed [default: auto]',
     }),
-    'dry-run': Flags.boolean({summary: 'scan and measure; store nothing'}),
+    'dry-run': Flags.boolean({default: false, summary: 'scan and measure; store nothing'}),
     'accept-rollback': Flags.boolean({
+      default: false,
       summary: 'go on although the store has lost snapshots that this machine remembers',
     }),
     ...transferFlags,

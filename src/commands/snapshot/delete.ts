@@ -22,7 +22,7 @@ snapshot that is being taken at the same time loses nothing.`
   static override usage = '<%= command.id %> ID [ID...]'
 
   static override flags = {
-    yes: Flags.boolean({char: 'y', summary: 'do not ask'}),
+    yes: Flags.boolean({default: false, char: 'y', summary: 'do not ask'}),
     ...storeFlags,
   }
 
