@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumont_worker.byte_string import from_json, to_json
@@ -95,6 +95,7 @@ entries = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(entries)
 def test_any_entry_comes_back(entry: Entry) -> None:
     line = encode_entry(entry)
@@ -103,6 +104,7 @@ def test_any_entry_comes_back(entry: Entry) -> None:
     assert decode_entry(json.loads(line)) == entry
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=30).filter(lambda data: 0 not in data))
 def test_any_byte_string_comes_back(data: bytes) -> None:
     assert from_json(json.loads(json.dumps(to_json(data)))) == data

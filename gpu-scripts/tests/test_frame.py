@@ -84,6 +84,14 @@ def test_a_lying_header_with_a_good_checksum_is_refused(changes: dict[str, int])
 
 
 @pytest.mark.parametrize(
+    "changes", [{"raw": (4 << 20) + 1}, {"payload": 5}, {"payload": 0}, {"raw": 0, "payload": 0}]
+)
+def test_a_header_alone_bounds_what_it_asks_for(changes: dict[str, int]) -> None:
+    with pytest.raises(WorkerError, match="impossible length"):
+        parse_header(header(**changes))
+
+
+@pytest.mark.parametrize(
     "changes", [{"version": 2}, {"encryption": 1}, {"codec": 2}, {"length": 88, "delta": 1}]
 )
 def test_what_a_later_release_writes_is_refused_as_newer(changes: dict[str, int]) -> None:

@@ -107,6 +107,10 @@ describe('reading a manifest', () => {
     expect(() => parseManifest(bytes, KEY)).toThrow(expect.objectContaining({code: 'INTEGRITY'}))
   })
 
+  it('refuses one that was stored under another key', () => {
+    expect(() => parse(GOOD, manifestKey(first))).toThrow('it names another snapshot than its key')
+  })
+
   it('refuses what is longer than 64 KiB', () => {
     const bytes = Buffer.concat([encodeManifest(GOOD), Buffer.alloc(65_536, ' ')])
     expect(() => parseManifest(bytes, KEY)).toThrow('longer than a manifest may be')
