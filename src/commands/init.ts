@@ -1,0 +1,89 @@
+import path from 'node:path'
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../base-command.js'
+import {systemClock} from '../lib/clock.js'
+import {openConfigTarget} from '../lib/settings/config-target.js'
+import {processEnvironment} from '../lib/settings/environment.js'
+import {directoriesOf} from '../lib/settings/xdg.js'
+import {chooseAnswers} from '../lib/setup/choose-answers.js'
+import {setUpStore, type SetupReport} from '../lib/setup/set-up-store.js'
+import {describeSetup} from '../ui/describe-setup.js'
+
+export default class Init extends BaseCommand {
+  static override summary = 'Choose where snapshots are kept, try it, and write the configuration.'
+
+  static override description = `Asks for the store on a terminal; in scripts the flags say it. The store is tried the way every later command uses it:
+objects are created only once, uploads are held to their checksum, clocks agree. Only then the configuration file is
+written, for its owner alone; other profiles in it are kept. The secret access key never stands on the command line.`
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --yes --store file:///backup/dumont',
+    '<%= config.bin %> <%= command.id %> --yes --r2-account 0123456789abcdef0123456789abcdef --bucket snapshots --access-key-id ID --secret-access-key-file key.txt',
+    'pass r2/secret | <%= config.bin %> <%= command.id %> --yes --profile r2 --endpoint https://s3.example.com --bucket snapshots --access-key-id ID --secret-access-key-file -',
+  ]
+
+  static override flags = {
+    store: Flags.string({helpValue: 'URL', summary: 'file:///path or s3://bucket/prefix'}),
+    bucket: Flags.string({summary: 'bucket, instead of --store'}),
+    prefix: Flags.string({summary: 'prefix in the bucket'}),
+    endpoint: Flags.string({helpValue: 'URL', summary: 'address of an S3-compatible service'}),
+    region: Flags.string({summary: 'region of the bucket [default: auto for R2, else us-east-1]'}),
+    'r2-account': Flags.string({
+      helpValue: 'ID',
+      summary: 'Cloudflare account id, instead of --endpoint',
+    }),
+    jurisdiction: Flags.string({
+      options: ['default', 'eu', 'fedramp'],
+      summary: 'jurisdiction of an R2 bucket',
+    }),
+    'access-key-id': Flags.string({
+      helpValue: 'ID',
+      summary: 'access key id to write into the configuration',
+    }),
+    'secret-access-key-file': Flags.string({
+      helpValue: 'FILE',
+      summary:
+        'where its secret is; - for stdin [default: DUMONT_SECRET_ACCESS_KEY, AWS_SECRET_ACCESS_KEY]',
+    }),
+    profile: Flags.string({summary: 'write a named profile instead of the top level'}),
+    config: Flags.string({
+      helpValue: 'FILE',
+      summary: 'configuration file [default: config.json of the user]',
+    }),
+    yes: Flags.boolean({
+      char: 'y',
+      summary: 'ask nothing; replace what the file says of this profile',
+    }),
+  }
+
+  async run(): Promise<SetupReport> {
+    const {flags} = await this.parse(Init)
+    const env = processEnvironment()
+    const directories = directoriesOf(env)
+    const target = await openConfigTarget(
+      path.resolve(flags.config ?? path.join(directories.config, 'config.json')),
+    )
+    const canAsk = !flags.yes && !this.jsonEnabled() && process.stdin.isTTY && process.stderr.isTTY
+    const {askOnTerminal} = await import('../ui/store-questions.js')
+    const answers = await chooseAnswers({
+      env,
+      flags,
+      stdin: process.stdin,
+      standardDirectory: path.join(directories.data, 'store'),
+      target,
+      ...(canAsk && {interviewer: askOnTerminal(this.signal)}),
+    })
+    const {profile} = flags
+    const request = {
+      answers,
+      clock: systemClock,
+      env,
+      target,
+      ...(profile !== undefined && {profile}),
+    }
+    const report = await setUpStore(request, this.signal)
+    this.log(describeSetup(report))
+    return report
+  }
+}

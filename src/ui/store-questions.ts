@@ -1,0 +1,28 @@
+import type {Interviewer} from '../lib/setup/interview.js'
+
+/** Questions go to stderr, because stdout is for results. */
+export function askOnTerminal(signal: AbortSignal): Interviewer {
+  const context = {output: process.stderr, signal}
+  return {
+    async choose(message, choices) {
+      const {select} = await import('@inquirer/prompts')
+      return select({message, choices}, context)
+    },
+    async ask(message, {standard, check} = {}) {
+      const {input} = await import('@inquirer/prompts')
+      const options = {
+        message,
+        ...(standard !== undefined && {default: standard}),
+        ...(check && {validate: check}),
+      }
+      return (await input(options, context)).trim()
+    },
+    async askSecret(message) {
+      const {password} = await import('@inquirer/prompts')
+      return password(
+        {message, mask: true, validate: (answer) => answer !== '' || 'must not be empty'},
+        context,
+      )
+    },
+  }
+}
