@@ -2,14 +2,15 @@ import {randomBytes} from 'node:crypto'
 import {join} from 'node:path'
 import type {BaseCommand} from './base-command.js'
 import {systemClock} from './lib/clock.js'
-import type {Report, Step} from './lib/progress/events.js'
+import type {Step} from './lib/progress/events.js'
 import {processEnvironment} from './lib/settings/environment.js'
 import {loadSettings, type Settings} from './lib/settings/load-settings.js'
 import {homeOf} from './lib/settings/xdg.js'
 import type {BoxService} from './lib/snapshots/service.js'
 import type {Store} from './lib/store/store.js'
 import {openView} from './ui/open-view.js'
-import {askHostKey, askPassphrase} from './ui/questions.js'
+import {askHostKey, askPassphrase, type HostKeyQuestion} from './ui/questions.js'
+import type {View} from './ui/view.js'
 
 /** Asked only for boxes that cannot install the native helpers by themselves; every wheel is pinned by hash. */
 const PACKAGE_INDEX = 'https://pypi.org/simple'
@@ -22,6 +23,8 @@ interface Shown {
 export interface Operator {
   /** Runs one service under its progress view; the store is closed and the view ended whatever happens. */
   use<T>(work: (service: BoxService, settings: Settings) => Promise<T>): Promise<T>
+  /** Asks while the view leaves the screen alone. */
+  readonly whileAsking: View['whileAsking']
 }
 
 /** Where flags, environment, configuration, store, SSH and the views meet: what a service stands on. */
@@ -43,11 +46,12 @@ export async function openOperator(
     }),
   ])
   return {
+    whileAsking: view.whileAsking,
     async use(work) {
       let store: Store | undefined
       try {
         store = await openStore(settings.store, {clock: systemClock}, command.signal)
-        const service = boxService(command, {flags, report: view.report, settings, store})
+        const service = boxService(command, {flags, settings, store, view})
         const result = await work(service, settings)
         await view.succeed()
         return result
@@ -63,13 +67,14 @@ export async function openOperator(
 
 interface Wiring {
   readonly flags: Readonly<Record<string, unknown>>
-  readonly report: Report
   readonly settings: Settings
   readonly store: Store
+  readonly view: View
 }
 
-function boxService(command: BaseCommand, {flags, report, settings, store}: Wiring): BoxService {
+function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring): BoxService {
   const env = processEnvironment()
+  const {report, whileAsking} = view
   const canAsk = process.stdin.isTTY && process.stderr.isTTY && !command.jsonEnabled()
   const passphrases = new Map<string, string>()
   const dependencies = {
@@ -78,11 +83,13 @@ function boxService(command: BaseCommand, {flags, report, settings, store}: Wiri
     home: homeOf(env),
     hostKeyPolicy: {
       acceptNew: flags['accept-new-host-key'] === true,
-      ...(canAsk ? {ask: askHostKey} : {}),
+      ...(canAsk
+        ? {ask: (question: HostKeyQuestion) => whileAsking(() => askHostKey(question))}
+        : {}),
     },
     notice: (message: string) => report({kind: 'note', message}),
     passphrases,
-    ...(canAsk ? {askPassphrase} : {}),
+    ...(canAsk ? {askPassphrase: (file: string) => whileAsking(() => askPassphrase(file))} : {}),
   }
   return {
     clock: systemClock,

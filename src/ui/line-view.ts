@@ -2,7 +2,7 @@ import type {Clock} from '../lib/clock.js'
 import type {ProgressEvent} from '../lib/progress/events.js'
 import {advance, type TransferState} from '../lib/progress/transfer-state.js'
 import {totals} from './part-window.js'
-import {STEP_TITLES, type View} from './view.js'
+import {oneAtATime, STEP_TITLES, type View} from './view.js'
 
 const QUIET_MS = 30_000
 const STEPS = 10
@@ -46,6 +46,7 @@ export function lineView(write: (line: string) => void, clock: Clock): View {
         )
     },
     succeed: async () => {},
+    whileAsking: oneAtATime(() => {}),
   }
 }
 

@@ -1,7 +1,7 @@
 import type {Clock} from '../lib/clock.js'
 import type {ProgressEvent, Step} from '../lib/progress/events.js'
 import {lineView} from './line-view.js'
-import type {View} from './view.js'
+import {oneAtATime, type View} from './view.js'
 
 export interface ViewOptions {
   readonly clock: Clock
@@ -42,6 +42,7 @@ function withMessages(view: View, quiet: boolean): View {
       else view.report(event)
     },
     succeed: () => view.succeed().finally(flush),
+    whileAsking: view.whileAsking,
   }
 }
 
@@ -61,5 +62,10 @@ function streamView(): View {
 }
 
 function silentView(): View {
-  return {fail: async () => {}, report: () => {}, succeed: async () => {}}
+  return {
+    fail: async () => {},
+    report: () => {},
+    succeed: async () => {},
+    whileAsking: oneAtATime(() => {}),
+  }
 }

@@ -3,7 +3,7 @@ import {DumontError} from '../lib/errors.js'
 /** Questions go to stderr, because stdout is for results. */
 const context = {output: process.stderr}
 
-interface HostKeyQuestion {
+export interface HostKeyQuestion {
   readonly fingerprint: string
   readonly keyType: string
   readonly label: string

@@ -36,7 +36,10 @@ snapshot that is being taken at the same time loses nothing.`
     const {deleteSnapshots} = await import('../../lib/snapshots/delete-snapshot.js')
     const result = await operator.use((service) =>
       deleteSnapshots(
-        {confirm: (doomed) => ask(questionOf(doomed)), snapshots},
+        {
+          confirm: (doomed) => operator.whileAsking(() => ask(questionOf(doomed))),
+          snapshots,
+        },
         service,
         this.signal,
       ),

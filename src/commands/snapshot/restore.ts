@@ -93,7 +93,7 @@ and renamed, never in place. Interrupted, the same command continues. One box th
       await import('../../lib/snapshots/restore-snapshot.js')
     const summary = await operator.use((service, settings) => {
       const options: RestoreOptions = {
-        confirmDelete: (question) => ask(deleteQuestion(question)),
+        confirmDelete: (question) => operator.whileAsking(() => ask(deleteQuestion(question))),
         delete: flags.delete,
         devices: flags.devices,
         dryRun: flags['dry-run'],
