@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 from . import native
 from .entry import CHUNK_MAX, Entry
-from .tensor_files import Layout, Tensor, find_tensors
+from .tensor_files import find_tensors
+from .tensor_layout import Layout, Tensor
 
 SMALL_MOST = 1 << 20
 """Files up to this length are looked up and bundled whole."""

@@ -67,7 +67,7 @@ class Scan:
         return self._findings.left_out
 
     def starts_group(self, entry: Entry) -> bool:
-        """Whether later members of this file's hard-link group may follow; ask when it is yielded."""
+        """Whether later members of its hard-link group may follow; ask when it is yielded."""
         return self._describe.starts_group(entry)
 
     def __iter__(self) -> Iterator[Entry]:

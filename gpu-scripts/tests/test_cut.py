@@ -23,7 +23,7 @@ from dumont_worker.cut import (
     units,
 )
 from dumont_worker.entry import CHUNK_MAX, Entry
-from dumont_worker.tensor_files import Layout, Tensor
+from dumont_worker.tensor_layout import Layout, Tensor
 
 MIB = 1 << 20
 KIB = 1 << 10

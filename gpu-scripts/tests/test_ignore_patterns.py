@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dumont_worker import ignore_patterns
+from dumont_worker import wildmatch
 from dumont_worker.rules import Rules
 
 GIT = ["git", "-c", "core.excludesFile=/dev/null", "-c", "core.ignoreCase=false"]
@@ -141,9 +141,9 @@ def test_agrees_with_git_on_any_patterns(tree: Path, top: bytes, nested: bytes) 
     st.lists(st.sampled_from(b"a b /".split()), max_size=6).map(b"".join),
 )
 def test_both_matchers_agree(pattern: bytes, path: bytes) -> None:
-    tokens = ignore_patterns._Parser(pattern).run()
+    tokens = wildmatch._Parser(pattern).run()
     if tokens is not None:
-        by_regex, by_bits = ignore_patterns._regex(tokens), ignore_patterns._bits(tokens)
+        by_regex, by_bits = wildmatch._regex(tokens), wildmatch._bits(tokens)
         assert by_regex(path) == by_bits(path)
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumont_worker import tensor_files
-from dumont_worker.tensor_files import Layout, Tensor, find_tensors
+from dumont_worker.tensor_files import find_tensors
+from dumont_worker.tensor_layout import Layout, Tensor
 
 
 @contextmanager
