@@ -67,6 +67,12 @@ export function isField(name: string): name is FieldName {
   return Object.hasOwn(FIELDS, name)
 }
 
+/** The form a value should have had, in words that complete "must be …"; undefined when it has it. */
+export function expectedForm(name: FieldName, value: unknown): string | undefined {
+  const result = v.safeParse(FIELDS[name], value)
+  return result.success ? undefined : result.issues[0].message
+}
+
 /** One schema whose only message is the expected form. */
 function form<S extends v.GenericSchema>(
   expected: string,

@@ -20,6 +20,11 @@ export function parseStoreAddress(text: string): StoreAddress | undefined {
     : undefined
 }
 
+/** The reverse for a bucket. */
+export function bucketAddress(bucket: string, prefix: string): string {
+  return prefix === '' ? `s3://${bucket}` : `s3://${bucket}/${prefix}`
+}
+
 function parseBucket(rest: string): StoreAddress | undefined {
   const [bucket = '', ...segments] = rest.split('/')
   if (segments.at(-1) === '') segments.pop()
