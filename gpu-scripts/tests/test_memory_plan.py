@@ -1,0 +1,60 @@
+"""Memory: a plan never promises more than it was given."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dumont_worker.errors import WorkerError
+from dumont_worker.memory_plan import (
+    COORDINATOR,
+    ENGINE,
+    ENGINES_MOST,
+    LARGEST_PACK,
+    MIB,
+    SMALLEST_PACK,
+    THREAD,
+    plan_memory,
+)
+
+
+@given(st.integers(1, 16 << 10), st.integers(1, 1024), st.integers(1, 256))
+def test_a_plan_fits_its_memory(mebibytes: int, parts: int, cpus: int) -> None:
+    memory = mebibytes * MIB
+    try:
+        plan = plan_memory(memory, parts, cpus)
+    except WorkerError as error:
+        assert error.code == "USAGE"
+        assert memory < 256 * MIB
+        return
+    buffers = plan.engines * plan.buffers * plan.pack_size
+    assert COORDINATOR + plan.engines * (ENGINE + plan.threads * THREAD) + buffers <= memory
+    assert 1 <= sum(plan.parts) <= parts
+    assert min(plan.parts) >= 1
+    assert plan.engines <= min(cpus, ENGINES_MOST)
+    assert SMALLEST_PACK <= plan.pack_size <= LARGEST_PACK
+    # Every thread may hold an open pack while every slot sends one.
+    assert plan.buffers >= max(plan.parts) + plan.threads
+
+
+def test_the_default_gives_all_parts() -> None:
+    plan = plan_memory(1 << 30, 32, 2)
+    assert (plan.parts, plan.threads) == ((16, 16), 2)
+    assert plan.pack_size > 8 * MIB
+
+
+def test_parts_that_do_not_divide_are_all_handed_out() -> None:
+    assert sum(plan_memory(4 << 30, 13, 4).parts) == 13
+
+
+def test_little_memory_takes_engines_before_parts() -> None:
+    plan = plan_memory(256 * MIB, 32, 8)
+    assert plan.engines == 1
+    assert sum(plan.parts) >= 8
+
+
+def test_too_little_memory_is_refused_with_what_is_needed() -> None:
+    with pytest.raises(WorkerError) as failure:
+        plan_memory(64 * MIB, 32, 2)
+    assert failure.value.hint is not None
+    least = int(failure.value.hint.split()[1])
+    assert plan_memory(least * MIB, 32, 2).parts == (1,)
