@@ -6,6 +6,7 @@ import type {CreateResult} from '../worker/results.js'
 import type {WorkerProgress, WorkerWarning} from '../worker/protocol.js'
 import type {RequestHandlers} from '../worker/request-handlers.js'
 import type {CreateRequest} from '../worker/requests.js'
+import type {BegunLineage} from './begun-lineage.js'
 import {BoxWarnings} from './box-warnings.js'
 import type {ConnectedBox} from './connect-worker.js'
 import {checkClaim, type Checked} from './create-claim.js'
@@ -26,6 +27,8 @@ export interface CreateContext {
   readonly record: SigningRecord
   readonly roots: readonly string[]
   readonly lineage: string
+  /** Of a lineage that begins here. */
+  readonly begun?: BegunLineage
   readonly choice: LineageChoice
   /** Snapshots that exist. */
   readonly committed: ReadonlySet<string>

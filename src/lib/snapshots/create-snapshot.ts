@@ -4,6 +4,7 @@ import {throwIfInterrupted} from '../store/interruption.js'
 import {openRepository} from '../store/repository.js'
 import {skewWarning} from '../store/skew.js'
 import type {Store} from '../store/store.js'
+import {beginLineage} from './begun-lineage.js'
 import {attemptCreate, type Attempt, type CreateContext} from './create-attempt.js'
 import type {Checked} from './create-claim.js'
 import {buildManifest} from './create-manifest.js'
@@ -104,14 +105,15 @@ async function prepare(
     manifests: readable,
   })
   if (choice.note) report({kind: 'note', message: choice.note, host: request.host})
-  const lineage = choice.parent?.manifest.lineage ?? Buffer.from(random(16)).toString('hex')
+  const fresh = Buffer.from(random(16)).toString('hex')
+  const of = {repository: repository.id, box: hello.host.box, label, roots}
+  const begun =
+    choice.parent || request.dryRun ? undefined : await beginLineage(stateDir, of, fresh)
+  const lineage = choice.parent?.manifest.lineage ?? begun?.id ?? fresh
   const committed = new Set([...readable, ...unreadable].map(({id}) => id))
   const record = openSigningRecord(stateDir, repository.id)
-  return {
-    context: {request, service, box, repository, record, roots, lineage, choice, committed},
-    label,
-    memory,
-  }
+  const fixed = {request, service, box, repository, record, roots, lineage, choice, committed}
+  return {context: {...fixed, ...(begun ? {begun} : {})}, label, memory}
 }
 
 /** Repeats without what turned out to be missing or marked; gives up after three times. */
@@ -189,7 +191,7 @@ async function afterCommit(
   {context, memory}: {readonly context: CreateContext; readonly memory: OperatorMemory},
   signal?: AbortSignal,
 ): Promise<void> {
-  const {record, service} = context
+  const {begun, record, service} = context
   const {clock, report, store} = service
   const told = (what: string) => (error: unknown) =>
     report({
@@ -203,5 +205,6 @@ async function afterCommit(
   await record
     .tidy(manifest.id, clock.now())
     .catch(told('old signing records could not be removed'))
+  await begun?.finish().catch(told('the begun lineage could not be noted as done'))
   await sweepQuietly({store, report}, signal)
 }

@@ -1,11 +1,11 @@
-import {randomBytes} from 'node:crypto'
-import {mkdir, open, readdir, readFile, rename, rm} from 'node:fs/promises'
+import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import * as v from 'valibot'
 import {DumontError} from '../errors.js'
 import {untrusted} from '../untrusted.js'
 import {lineagesOf, type Lineage} from './lineages.js'
 import type {StoredManifest} from './manifests.js'
+import {namesIn, readIfThere, writeWhole} from './state-file.js'
 
 const remembered = v.object({
   lineage: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
@@ -31,17 +31,18 @@ export function openOperatorMemory(stateDir: string, repository: string): Operat
   const folder = join(stateDir, repository, 'lineages')
   const pathOf = (lineage: string) => join(folder, `${lineage}.json`)
   const replace: OperatorMemory['replace'] = async (lineage, seen) => {
-    if (seen) await writeWhole(folder, pathOf(lineage), JSON.stringify(seen))
+    if (seen) await writeWhole(pathOf(lineage), JSON.stringify(seen))
     else await rm(pathOf(lineage), {force: true})
   }
   return {
     replace,
     async all() {
       const names = (await namesIn(folder)).filter((name) => /^[0-9a-f]{32}\.json$/.test(name))
-      return Promise.all(names.map((name) => read(join(folder, name))))
+      const found = await Promise.all(names.map((name) => readOne(join(folder, name))))
+      return found.filter((one) => one !== undefined)
     },
     async remember(seen) {
-      const known = await readIfThere(pathOf(seen.lineage))
+      const known = await readOne(pathOf(seen.lineage))
       if (!known || known.sequence <= seen.sequence) await replace(seen.lineage, seen)
     },
   }
@@ -92,26 +93,9 @@ function rolledBack(seen: Remembered, found: Lineage | undefined): DumontError {
   )
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (isAbsence(error)) return []
-    throw error
-  }
-}
-
-async function readIfThere(path: string): Promise<Remembered | undefined> {
-  try {
-    return await read(path)
-  } catch (error) {
-    if (isAbsence(error)) return undefined
-    throw error
-  }
-}
-
-async function read(path: string): Promise<Remembered> {
-  const text = await readFile(path, 'utf8')
+async function readOne(path: string): Promise<Remembered | undefined> {
+  const text = await readIfThere(path)
+  if (text === undefined) return undefined
   try {
     return v.parse(remembered, JSON.parse(text))
   } catch (cause) {
@@ -120,21 +104,4 @@ async function read(path: string): Promise<Remembered> {
       hint: 'it remembers the newest snapshot seen; remove it to trust what the store shows',
     })
   }
-}
-
-function isAbsence(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT'
-}
-
-async function writeWhole(folder: string, path: string, text: string): Promise<void> {
-  await mkdir(folder, {mode: 0o700, recursive: true})
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
-  const file = await open(temporary, 'wx', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
 }

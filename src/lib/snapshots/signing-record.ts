@@ -1,8 +1,9 @@
-import {appendFile, mkdir, readdir, readFile, rm} from 'node:fs/promises'
+import {appendFile, mkdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import * as v from 'valibot'
 import {isSnapshotId, snapshotTime} from '../format/snapshot-id.js'
 import {pin} from '../worker/wire-values.js'
+import {namesIn, readIfThere} from './state-file.js'
 
 const line = v.object({key: v.string(), length: v.number(), pin, lineage: v.string()})
 
@@ -32,12 +33,12 @@ export function openSigningRecord(stateDir: string, repository: string): Signing
     },
     async read(snapshot) {
       if (!isSnapshotId(snapshot)) return new Map()
-      const text = await readFile(pathOf(snapshot), 'utf8').catch(absent)
+      const text = (await readIfThere(pathOf(snapshot))) ?? ''
       const objects = text.split('\n').flatMap(parse)
       return new Map(objects.map((object) => [object.key, object]))
     },
     async tidy(committed, now) {
-      const names = await readdir(folder).catch(() => [])
+      const names = await namesIn(folder)
       const old = names.filter((name) => isOld(name.replace(/\.jsonl$/, ''), now))
       for (const name of [...old, `${committed}.jsonl`]) await rm(join(folder, name), {force: true})
     },
@@ -55,9 +56,4 @@ function parse(text: string): SignedObject[] {
   } catch {
     return []
   }
-}
-
-function absent(error: unknown): string {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-  throw error
 }
