@@ -119,8 +119,8 @@ export class GoodWorker extends ScriptedWorker {
         all += chunk.stored
         const {pack, ...fields} = chunk
         lines.push({
-          chunk: numbers.size - 1,
           ...fields,
+          chunk: numbers.size - 1,
           pack: named.indexOf(pack),
           transform: 'none',
           codec: 'none',
