@@ -1,4 +1,4 @@
-"""Compare what a snapshot holds with what already stands at its place, and decide what is to be done there."""
+"""Compare what a snapshot holds with what stands at its place, and decide what is to be done."""
 
 import errno
 import os
@@ -62,17 +62,21 @@ def decide(item: Item, found: os.stat_result | None, overwrite: Overwrite) -> Ac
         return decide_directory(found, overwrite)
     if stat.S_ISDIR(found.st_mode):
         return Action.FAILED
-    if overwrite == "never":
-        return Action.KEEP
-    if not _TYPES[item.kind](found.st_mode):
-        return Action.REPLACE if overwrite == "always" else Action.FAILED
-    if overwrite == "always":
-        return Action.REPLACE
-    return decide_same_type(item, found)
+    if overwrite != "if-changed":
+        return Action.KEEP if overwrite == "never" else Action.REPLACE
+    return decide_same_type(item, found) if same_type(item, found) else Action.FAILED
+
+
+def same_type(item: Item, found: os.stat_result) -> bool:
+    """Tell whether an existing entry is of the item's kind."""
+    return _TYPES[item.kind](found.st_mode)
 
 
 def decide_directory(found: os.stat_result, overwrite: Overwrite) -> Action:
-    """Decide about a directory; only a non-directory may be removed for it, and only with `always`."""
+    """Decide about a directory.
+
+    Only a non-directory may be removed for it, and only with `always`.
+    """
     if not stat.S_ISDIR(found.st_mode):
         return Action.REPLACE if overwrite == "always" else Action.FAILED
     return Action.KEEP if overwrite == "never" else Action.METADATA
@@ -103,7 +107,10 @@ def same_content(fd: int, size: int, expected: bytes, cancelled: Flag) -> bool:
 
 
 def block_hashes(fd: int, size: int, cancelled: Flag) -> Iterator[bytes]:
-    """Yield the hash of every block of a file, holes unread; EOFError when the file has become shorter."""
+    """Yield the hash of every block of a file, holes unread.
+
+    EOFError when the file has become shorter.
+    """
     at = 0
     # Data is known to begin at or after `start`; blocks that end before it lie in a hole.
     start = next_data(fd, 0, size)

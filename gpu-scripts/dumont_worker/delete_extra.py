@@ -27,7 +27,7 @@ Extra = tuple[int, bytes, str]
 
 
 class _Silent:
-    """What a scan finds here was told of when the snapshot was made, or will be when the next one is."""
+    """What a scan finds here is told of when snapshots are made."""
 
     def warn(self, code: str, path: bytes, message: str) -> None:
         pass
@@ -37,10 +37,10 @@ class _Silent:
 
 
 def find_extra(run: Run, protect: tuple[int, int]) -> list[Extra]:
-    """Return what stands in the scope of a restore and is not in the snapshot, directories before what they hold.
+    """Return what stands in scope and is not in the snapshot, directories before what they hold.
 
-    Left alone: what the snapshot's rules leave out, access files, sockets, other mounts and what lies on them,
-    and what has the identity `protect`.
+    Left alone: what the snapshot's rules leave out, access files, sockets, other mounts and
+    what lies on them, and what has the identity `protect`.
     """
     extra: list[Extra] = []
     groups = groupby((item for _, item in run.index.spool.items()), key=lambda item: item.root)
@@ -59,7 +59,10 @@ def find_extra(run: Run, protect: tuple[int, int]) -> list[Extra]:
 def find_in_root(
     run: Run, where: Destination, items: Iterable[Item], protect: tuple[int, int]
 ) -> Iterator[Extra]:
-    """Yield the extra entries of one root: a merge of what is there with what the snapshot holds."""
+    """Yield the extra entries of one root.
+
+    A merge of what is there with what the snapshot holds.
+    """
     top = target.absolute(run.layout.bases[where.base], where.path)
     if run.bases[where.base] is None:
         return
@@ -95,7 +98,7 @@ def _merge(
 
 
 def in_scope(matches: Matches | None, path: bytes, is_dir: bool) -> bool:
-    """Tell whether a path that the snapshot lacks lies in the scope of the restore, as its entries do."""
+    """Tell whether a path that the snapshot lacks lies in the scope of the restore."""
     if matches is None:
         return True
     decided = False
@@ -108,7 +111,8 @@ def in_scope(matches: Matches | None, path: bytes, is_dir: bool) -> bool:
 def left_out(rules: Rules, path: bytes, is_dir: bool) -> bool:
     """Tell whether the snapshot's own patterns leave a path out.
 
-    An ignore file that lies only here could take an exclusion back: it never makes anything removable.
+    An ignore file that lies only here could take an exclusion back: it never makes anything
+    removable.
     """
     return any(
         rules.decide(ancestor, True if ancestor != path else is_dir) != "keep"
@@ -138,7 +142,10 @@ def confirm(run: Run, extra: list[Extra]) -> bool:
 
 
 def remove(run: Run, extra: list[Extra]) -> None:
-    """Remove extra entries, what a directory holds before it; one that has become something else stays."""
+    """Remove extra entries, what a directory holds before it.
+
+    One that has become something else stays.
+    """
     for count, (base, path, kind) in enumerate(reversed(extra)):
         if count % 256 == 0:
             run.link.check()
@@ -162,7 +169,7 @@ def remove(run: Run, extra: list[Extra]) -> None:
 
 
 def is_still(found: os.stat_result, kind: str, directory: int) -> bool:
-    """Tell whether what stands somewhere is of the kind that was listed, and on its directory's file system."""
+    """Tell whether something is still what was listed, and no mount."""
     wanted = _KINDS.get(kind)
     same = wanted is None or stat.S_IFMT(found.st_mode) == wanted
     return same and found.st_dev == os.fstat(directory).st_dev

@@ -1,7 +1,7 @@
-"""Give a restored entry its owner, mode, extended attributes and times, in the order in which one call does not undo another.
+"""Give an entry its owner, mode, attributes and times, in an order where no call undoes another.
 
-Owners are set by number, as rsync does with --numeric-ids: root of a box is root on the next one, and a name that
-means another number here would hand files to a stranger.
+Owners are set by number, as rsync does with --numeric-ids: root of a box is root on the next one,
+and a name that means another number here would hand files to a stranger.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import stat
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from . import target
 from .spool import Item
 
 ACL_ACCESS = b"system.posix_acl_access"
@@ -58,8 +57,9 @@ Handle = int | str
 def apply(handle: Handle, kind: str, meta: Meta, policy: Policy, clean: bool) -> list[Issue]:
     """Set everything on an open object (a descriptor, or `target.by_descriptor` of an O_PATH one).
 
-    `clean`: attributes that the entry lacks are removed; needed wherever some may be there (an existing entry, or a
-    new one in a directory with a default ACL). OSError only when mode or times cannot be set.
+    `clean` removes attributes that the entry lacks: some may be there on an existing entry, and
+    on a new one in a directory with a default ACL. OSError only when mode or times cannot be
+    set.
     """
     issues: list[Issue] = []
     owned = set_owner(handle, meta, policy, issues)
@@ -68,27 +68,10 @@ def apply(handle: Handle, kind: str, meta: Meta, policy: Policy, clean: bool) ->
         remove_foreign_xattrs(handle, {name for name, _ in xattrs}, issues)
     # User attributes need a writable mode, ACLs refine the mode: so one before and one after it.
     set_xattrs(handle, [pair for pair in xattrs if not is_acl(pair[0])], issues)
-    os.chmod(handle, mode)
+    if kind != "symlink":
+        os.chmod(handle, mode)
     set_xattrs(handle, [pair for pair in xattrs if is_acl(pair[0])], issues)
     os.utime(handle, ns=(meta.mtime, meta.mtime))
-    return issues
-
-
-def apply_to_link(directory: int, name: bytes, meta: Meta, policy: Policy) -> list[Issue]:
-    """Set owner, attributes and times of a symbolic link itself."""
-    issues: list[Issue] = []
-    if policy.uid == 0 or may_change_group(meta, policy):
-        uid = meta.uid if policy.uid == 0 else -1
-        try:
-            os.chown(name, uid, meta.gid, dir_fd=directory, follow_symlinks=False)
-        except OSError as error:
-            issues.append(Issue("owner", reason(error)))
-    if policy.uid not in (0, meta.uid):
-        issues.append(Issue("owner", "only root can give files to another user"))
-    if meta.xattrs:
-        place = os.fsencode(target.by_descriptor(directory)) + b"/" + name
-        set_xattrs(place, list(meta.xattrs), issues, follow=False)
-    os.utime(name, ns=(meta.mtime, meta.mtime), dir_fd=directory, follow_symlinks=False)
     return issues
 
 
@@ -111,18 +94,14 @@ def set_owner(handle: Handle, meta: Meta, policy: Policy, issues: list[Issue]) -
     return False
 
 
-def may_change_group(meta: Meta, policy: Policy) -> bool:
-    """Tell whether an unprivileged user may set this group."""
-    return meta.gid in policy.groups
-
-
 def allowed(
     kind: str, meta: Meta, policy: Policy, owned: bool, issues: list[Issue]
 ) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
     """Return mode and attributes without what must not come back.
 
-    setuid, setgid and capabilities of a file go when privileges are off, and when its owner could not be set: they
-    would then speak for the wrong user. Bits of directories grant nothing and stay.
+    setuid, setgid and capabilities of a file go when privileges are off, and when its owner
+    could not be set: they would then speak for the wrong user. Bits of directories grant
+    nothing and stay.
     """
     if kind == "dir" or (policy.privileges and owned):
         return meta.mode, meta.xattrs
@@ -141,23 +120,15 @@ def is_acl(name: bytes) -> bool:
 
 
 def is_ours(name: bytes) -> bool:
-    """Tell whether an attribute belongs to what a snapshot describes, and not to the box's own security labels."""
+    """Tell whether an attribute is part of a snapshot, and no security label of the box's own."""
     return name.startswith(b"user.") or is_acl(name) or name == CAPABILITY
 
 
-def set_xattrs(
-    handle: Handle | bytes,
-    xattrs: list[tuple[bytes, bytes]],
-    issues: list[Issue],
-    follow: bool = True,
-) -> None:
+def set_xattrs(handle: Handle, xattrs: list[tuple[bytes, bytes]], issues: list[Issue]) -> None:
     """Set attributes; each that the file system or the user cannot have becomes an issue."""
     for name, value in xattrs:
         try:
-            if isinstance(handle, int):
-                os.setxattr(handle, name, value)
-            else:
-                os.setxattr(handle, name, value, follow_symlinks=follow)
+            os.setxattr(handle, name, value)
         except OSError as error:
             issues.append(Issue("xattr", f"{os.fsdecode(name)}: {reason(error)}"))
 
@@ -178,38 +149,29 @@ def remove_foreign_xattrs(handle: Handle, wanted: set[bytes], issues: list[Issue
                 issues.append(Issue("xattr", f"{os.fsdecode(name)}: {reason(error)}"))
 
 
-def differs(
-    handle: Handle | bytes, found: os.stat_result, kind: str, meta: Meta, policy: Policy
-) -> bool:
+def differs(handle: Handle, found: os.stat_result, kind: str, meta: Meta, policy: Policy) -> bool:
     """Tell whether an existing entry's metadata is other than what `apply` would leave there."""
     if found.st_mtime_ns != meta.mtime:
         return True
     if policy.uid == 0 and (found.st_uid, found.st_gid) != (meta.uid, meta.gid):
         return True
-    if policy.uid != 0 and found.st_gid != meta.gid and may_change_group(meta, policy):
+    if policy.uid != 0 and found.st_gid != meta.gid and meta.gid in policy.groups:
         return True
     owned = (found.st_uid, found.st_gid) == (meta.uid, meta.gid)
     mode, xattrs = allowed(kind, meta, policy, owned, [])
     if kind != "symlink" and stat.S_IMODE(found.st_mode) != mode:
         return True
-    return read_xattrs(handle, follow=kind != "symlink") != dict(xattrs)
+    return read_xattrs(handle) != dict(xattrs)
 
 
-def read_xattrs(handle: Handle | bytes, follow: bool = True) -> dict[bytes, bytes]:
-    """Return the attributes of the kinds a snapshot holds, and of no others; none where they are unsupported."""
+def read_xattrs(handle: Handle) -> dict[bytes, bytes]:
+    """Return the attributes of the kinds a snapshot holds; none where they are unsupported."""
     found: dict[bytes, bytes] = {}
     with contextlib.suppress(OSError):
-        if isinstance(handle, int):
-            names = os.listxattr(handle)
-        else:
-            names = os.listxattr(handle, follow_symlinks=follow)
-        for text in names:
+        for text in os.listxattr(handle):
             name = os.fsencode(text)
             if is_ours(name):
-                if isinstance(handle, int):
-                    found[name] = os.getxattr(handle, name)
-                else:
-                    found[name] = os.getxattr(handle, name, follow_symlinks=follow)
+                found[name] = os.getxattr(handle, name)
     return found
 
 

@@ -1,4 +1,7 @@
-"""Restore a snapshot over a tree: fetch its index, look at what is there, write what differs, leave the rest alone."""
+"""Restore a snapshot over a tree.
+
+Fetch its index, look at what is there, write what differs, leave the rest alone.
+"""
 
 import ctypes
 import os
@@ -16,10 +19,13 @@ from .engine_pool import EnginePool
 from .errors import WorkerError
 from .protocol import RestoreRequest
 from .restore_crew import Crew, StartPool, engine_count, engine_settings
+from .restore_directories import RestoreDirectories, make_usable
+from .restore_files import RestoreFiles
 from .restore_index import Urls, read_index
+from .restore_links import RestoreLinks
 from .restore_run import Run, unwritable
 from .restore_runs import Runs, at_or_below
-from .restore_scope import WANTED, Layout, Scope, include_rule, lay_out
+from .restore_scope import WANTED, Layout, lay_out
 from .restore_survey import Survey
 from .restore_write import Write
 from .serve import Box
@@ -35,17 +41,18 @@ def run(
 ) -> dict[str, Any]:
     """Do a restore and give the fields of `result`; Cancelled, WorkerError.
 
-    Owners are restored by number, never by name (see metadata.py). Nothing is written before the index is proven, the
-    target looked at, and room for all of it found.
+    Owners are restored by number, never by name (see metadata.py). Nothing is written before
+    the index is proven, the target looked at, and room for all of it found.
     """
     layout = lay_out(request.roots, request.target)
     refuse_private(layout, box)
     for asked, real in layout.resolved:
         link.warn("target", asked, f"is a symbolic link; restoring to {os.fsdecode(real)!r}")
+    protected = protection(request, box)
     if request.dry_run:
-        return restore(link, request, box, layout, "dry", start)
+        return restore(Run(link, request, layout, protected, "dry"), box, start)
     with Runs(box.private).begin(places(layout)) as run_id:
-        return restore(link, request, box, layout, run_id, start)
+        return restore(Run(link, request, layout, protected, run_id), box, start)
 
 
 def places(layout: Layout) -> tuple[bytes, ...]:
@@ -64,7 +71,10 @@ def refuse_private(layout: Layout, box: Box) -> None:
 
 
 def protection(request: RestoreRequest, box: Box) -> Callable[[bytes], bool]:
-    """Return what tells of paths that are left alone: dumont's own, and those that keep the box reachable."""
+    """Return what tells of paths that are left alone.
+
+    Dumont's own, and those that keep the box reachable.
+    """
     own = os.path.realpath(box.private.path)
     homes = {box_facts.home()}
     homes |= {
@@ -81,16 +91,14 @@ def protection(request: RestoreRequest, box: Box) -> Callable[[bytes], bool]:
     return is_protected
 
 
-def restore(
-    link: Link, request: RestoreRequest, box: Box, layout: Layout, run_id: str, start: StartPool
-) -> dict[str, Any]:
-    """Do all steps of a restore under a run id."""
-    spool = Spool(box.private.make("restores"))
-    this = Run(link, request, layout, protection(request, box), run_id)
+def restore(this: Run, box: Box, start: StartPool) -> dict[str, Any]:
+    """Do all steps of a restore."""
+    request = this.request
     count = engine_count(box.cpus, request.parts, request.memory)
     settings = engine_settings(count, request.parts, request.memory)
-    told = {"run": run_id, "privileges": request.privileges, **settings}
-    crew = Crew(link, count, told, box.native, start)
+    told = {"run": this.run_id, "privileges": request.privileges, **settings}
+    crew = Crew(this.link, count, told, box.native, start)
+    spool = Spool(box.private.make("restores"))
     try:
         return Steps(this, crew, box, spool).all()
     finally:
@@ -124,7 +132,7 @@ class Steps:
             self._make_bases()
             self._write(survey)
         finally:
-            survey.close()
+            survey.space.close()
         self._flush()
         self._record()
         return self._result(survey)
@@ -140,8 +148,11 @@ class Steps:
         if not run.request.dry_run:
             # They take longer to start than a small index takes to read.
             self._crew.start()
-        scope = Scope(run.request.roots, run.layout, include_rule(run.request.include))
-        run.index = read_index(run.link, run.request, self._urls, run.layout, scope, self._spool)
+        try:
+            run.index = read_index(run.link, run.request, self._urls, run.layout, self._spool)
+        except OSError as error:
+            # A long index is kept in a file of the worker's own directory.
+            raise unwritable(self._box.private.path, error) from error
         self._lap("index")
 
     def _survey(self, survey: Survey) -> None:
@@ -152,7 +163,7 @@ class Steps:
         survey.walk()
         run.link.progress.totals(survey.totals.files, survey.totals.raw)
         survey.check_decoders()
-        survey.check_space()
+        survey.space.check()
         self._lap("compare")
 
     def _tell_bases(self) -> None:
@@ -167,6 +178,8 @@ class Steps:
         for number, path in enumerate(run.layout.bases if writes else ()):
             probe = target.temp_name(run.run_id, len(run.actions))
             try:
+                if not run.request.include:
+                    make_usable(run.base_fds[number], run.policy.uid)
                 os.close(target.create_file(run.base_fds[number], probe))
                 target.remove_quietly(run.base_fds[number], probe)
             except OSError as error:
@@ -176,20 +189,21 @@ class Steps:
     def _write(self, survey: Survey) -> None:
         run = self._run
         run.link.progress.phase("write")
-        write = Write(run, survey, self._crew, self._urls)
+        files = RestoreFiles(run, self._crew, self._urls)
+        directories = RestoreDirectories(run)
         try:
-            write.write()
-            write.link()
+            Write(run, files, directories).walk()
         finally:
             # Engines first: none must make a temporary file after the last was removed.
-            if write.busy:
+            if files.busy:
                 self._crew.kill()
-                write.abandon()
+                files.abandon()
+        RestoreLinks(run, survey.groups).walk()
         self._lap("write")
         run.link.progress.phase("metadata")
         if run.request.delete:
             self._delete()
-        write.finish_directories()
+        directories.leave_all()
         self._lap("metadata")
 
     def _delete(self) -> None:
@@ -202,7 +216,10 @@ class Steps:
             delete_extra.remove(run, extra)
 
     def _flush(self) -> None:
-        """Wait until the disk has everything: a record of a complete restore must not outlive its data."""
+        """Wait until the disk has everything.
+
+        A record of a complete restore must not outlive its data.
+        """
         for fd in self._run.base_fds:
             done = threading.Event()
             thread = threading.Thread(target=sync, args=(fd, done), daemon=True)
@@ -273,7 +290,7 @@ class Steps:
 
 
 def sync(fd: int, done: threading.Event) -> None:
-    """Flush the file system of a directory to the disk, as far as the system lets one wait for it."""
+    """Flush the file system of a directory to the disk."""
     try:
         # O_PATH is not enough for syncfs.
         real = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)

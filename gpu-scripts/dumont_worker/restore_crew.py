@@ -1,4 +1,7 @@
-"""The engines of a restore: jobs go to the one with least to do, results come back as calls on the main thread."""
+"""The engines of a restore.
+
+Jobs go to the one with least to do, results come back as calls on the main thread.
+"""
 
 import queue
 from collections.abc import Callable
@@ -30,12 +33,14 @@ Job = tuple[Any, ...]
 
 # The link is looked at this often while engines are busy.
 _LOOK_SECONDS = 0.1
-# Memory of a process before it holds any data: interpreter, modules and, where planes are decoded, numpy.
+# Memory of a process before it holds any data: interpreter, modules and, where planes are decoded,
+# numpy.
 _PROCESS_BYTES = 40 << 20
 # Raw and scratch buffers of a decoding thread: a 4 MiB chunk, its planes and its copy.
 _DECODER_BYTES = 16 << 20
 DECODERS = 2
-# A job holds at most 8 MiB of frames and one more chunk; less memory than that would never let it start.
+# A job holds at most 8 MiB of frames and one more chunk; less memory than that would never let it
+# start.
 LEAST_BUFFER = 16 << 20
 _MOST_ENGINES = 8
 
@@ -77,7 +82,7 @@ class Crew:
         self._native = native
         self._start = start
         # One job in every connection, and one waiting for every decoder.
-        self._most = count * (settings["parts"] + settings["decoders"])
+        self._most: int = count * (settings["parts"] + settings["decoders"])
         self._pool: Pool | None = None
         self._events: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
         self._waiting: dict[int, tuple[int, int, OnResult]] = {}
@@ -90,7 +95,10 @@ class Crew:
         self._started()
 
     def tell_all(self, message: Message) -> None:
-        """Send something to every engine, also to those that start later; the last such message counts."""
+        """Send something to every engine, also to those that start later.
+
+        The last such message counts.
+        """
         self._greeting = message
         if self._pool is not None:
             for engine in range(self._count):
@@ -160,7 +168,8 @@ class Crew:
     def _handle(self, message: Message) -> bool:
         """Act on one message; True when it was a job's result."""
         if message[0] == "failed":
-            raise message[1]
+            failure: WorkerError = message[1]
+            raise failure
         if message[0] == "parts":
             for part, state in message[1].items():
                 if state is None:

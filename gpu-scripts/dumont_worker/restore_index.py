@@ -1,4 +1,4 @@
-"""Fetch a snapshot's index, prove every object of it, and keep what a restore needs of it in little memory."""
+"""Fetch a snapshot's index, prove every object of it, and keep what a restore needs."""
 
 import hashlib
 import time
@@ -11,12 +11,13 @@ from .entry import ChunkRecord, Entry
 from .errors import WorkerError, integrity
 from .index import IndexReader, PackRecord, decode_packs
 from .protocol import ObjectRef, RestoreRequest
-from .restore_scope import Layout, Placed, Scope
+from .restore_scope import Layout, Placed, Scope, include_rule
 from .session import Link
 from .spool import Item, Spool
 from .target import join
 
-# A segment is 16 MiB before compression, a pack list 130 bytes a pack; what claims more is not ours.
+# A segment is 16 MiB before compression, a pack list 130 bytes a pack; what claims more is not
+# ours.
 OBJECT_MAX = 64 << 20
 # URLs live 15 minutes; one that was handed out this long ago is not used for a new task.
 URL_SECONDS = 600.0
@@ -36,7 +37,7 @@ class Urls:
         self._known: dict[str, tuple[Signed, float]] = {}
 
     def get(self, key: str, ahead: list[str] | None = None) -> Signed:
-        """Return the URL of a key, asking for those that will be needed next in the same message."""
+        """Return the URL of a key; what is needed next is asked for in the same message."""
         known = self._known.get(key)
         if known is None or time.monotonic() - known[1] > URL_SECONDS:
             self._ask([key, *(other for other in ahead or [] if other != key)][:KEYS_AT_ONCE])
@@ -60,7 +61,10 @@ class Urls:
 
 
 def fetch_object(link: Link, urls: Urls, wanted: ObjectRef) -> bytes:
-    """Fetch one index object and prove its length and SHA-256; WorkerError INTEGRITY when it is another."""
+    """Fetch one index object and prove its length and SHA-256.
+
+    WorkerError INTEGRITY when it is another.
+    """
     if not 0 < wanted.length <= OBJECT_MAX:
         raise integrity(f"{wanted.key} has an impossible length")
     for _ in range(RENEWALS):
@@ -124,13 +128,17 @@ class Index:
 
 
 def read_index(
-    link: Link, request: RestoreRequest, urls: Urls, layout: Layout, scope: Scope, spool: Spool
+    link: Link, request: RestoreRequest, urls: Urls, layout: Layout, spool: Spool
 ) -> Index:
-    """Fetch and check the whole index; nothing has been written to the target when it raises INTEGRITY."""
+    """Fetch and check the whole index.
+
+    Nothing has been written to the target when it raises INTEGRITY.
+    """
     ahead = [request.packs.key, *(segment.key for segment in request.segments)]
     urls.get(request.packs.key, ahead)
     packs = decode_packs(fetch_object(link, urls, request.packs), request.snapshot)
     index = Index(packs, ChunkTable(), spool, set())
+    scope = Scope(request.roots, layout, include_rule(request.include))
     segments = (fetch_object(link, urls, wanted) for wanted in request.segments)
     for line in IndexReader(segments, request.snapshot, packs):
         if isinstance(line, Entry):

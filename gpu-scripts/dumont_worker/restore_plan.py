@@ -1,7 +1,7 @@
 """Plan downloads: which stretches of which packs, and which bytes of them go into which files.
 
-Files are taken in windows, in path order, so that memory does not grow with the snapshot. Within a window every chunk
-is fetched and decoded once, whatever number of files use it.
+Files are taken in windows, in path order, so that memory does not grow with the snapshot. Within a
+window every chunk is fetched and decoded once, whatever number of files use it.
 """
 
 from dataclasses import dataclass, field
@@ -153,8 +153,8 @@ class Window:
 def message_of(job: Job, signed: dict[str, Any] | None, table: ChunkTable) -> tuple[Any, ...]:
     """Return what an engine needs for a job, as plain values.
 
-    A file of this job alone comes with its metadata and is finished by the engine; of a file that several jobs write
-    to only the temporary name and its identity are told.
+    A file of this job alone comes with its metadata and is finished by the engine; of a file
+    that several jobs write to only the temporary name and its identity are told.
     """
     directories: dict[tuple[int, bytes], int] = {}
     files = []

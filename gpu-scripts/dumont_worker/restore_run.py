@@ -30,7 +30,10 @@ Failure = tuple[str, str]
 
 
 def failure_of(error: OSError) -> Failure:
-    """Return how to report that one entry could not be written; WorkerError BOX_DISK_FULL ends the whole restore."""
+    """Return how to report that one entry could not be written.
+
+    WorkerError BOX_DISK_FULL ends the whole restore.
+    """
     if error.errno in _FULL:
         raise disk_full(error.strerror or "no space left") from error
     words = error.strerror or str(error)
@@ -77,7 +80,10 @@ class Run:
         self._noted: set[str] = set()
 
     def open_bases(self, create: bool) -> None:
-        """Open the bases that are there; with `create` make those that are not. WorkerError TARGET_UNWRITABLE."""
+        """Open the bases that are there; with `create` make those that are not.
+
+        WorkerError TARGET_UNWRITABLE.
+        """
         for number, path in enumerate(self.layout.bases):
             if self.bases[number] is not None:
                 continue
@@ -128,7 +134,8 @@ class Run:
             if issue.code in _WARNINGS:
                 self.link.warn(issue.code, self.where(item), issue.message)
             elif issue.code not in self._noted:
-                # Of what holds for a whole restore (owners, for whoever is not root) once is enough.
+                # Of what holds for a whole restore (owners, for whoever is not root) once is
+                # enough.
                 self._noted.add(issue.code)
                 self.link.note(issue.code, self.where(item))
 

@@ -26,7 +26,7 @@ class Runs:
 
     @contextlib.contextmanager
     def begin(self, bases: tuple[bytes, ...]) -> Iterator[str]:
-        """Record a new run and yield its id; before it, remove what killed runs left in their targets.
+        """Remove what killed runs left, record a new run and yield its id.
 
         WorkerError LOCKED when another restore is writing to one of these places.
         """
@@ -71,7 +71,10 @@ def locked(bases: tuple[bytes, ...]) -> WorkerError:
 
 
 def read_bases(data: bytes) -> list[bytes]:
-    """Return the places of a record; none of one that was cut short before its run had written anything."""
+    """Return the places of a record.
+
+    None of one that was cut short before its run had written anything.
+    """
     try:
         found = json.loads(data)
         return [from_json(item) for item in found] if isinstance(found, list) else []
@@ -91,7 +94,10 @@ def at_or_below(path: bytes, directory: bytes) -> bool:
 
 
 def remove_temps(base: bytes, runs: frozenset[bytes]) -> int:
-    """Remove the temporary files of dead runs below a directory, links not followed; give their number."""
+    """Remove the temporary files of dead runs below a directory, links not followed.
+
+    Give their number.
+    """
     try:
         top = target.open_path(base)
     except (OSError, ValueError):

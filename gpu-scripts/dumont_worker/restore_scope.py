@@ -11,12 +11,18 @@ from .ignore_patterns import parse_patterns
 from .protocol import ManifestRoot
 
 Matches = Callable[[bytes, bool], bool | None]
-"""What the include patterns say of a path below its root (and whether it is a directory); None: nothing."""
+"""What the include patterns say of a path below its root (and whether it is a directory).
+
+None: nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a root goes: below the base of this number, at this relative path (b'' for the base itself)."""
+    """Where a root goes.
+
+    Below the base of this number, at this relative path (b'' for the base itself).
+    """
 
     base: int
     path: bytes
@@ -24,7 +30,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Resolved base directories, one destination a root, and the bases that were reached through a symbolic link."""
+    """Resolved base directories, one destination a root, and the bases that a link led to."""
 
     bases: tuple[bytes, ...]
     destinations: tuple[Destination, ...]
@@ -71,7 +77,10 @@ def layout(
     destinations: list[Destination],
     asked: tuple[tuple[bytes, bytes], ...],
 ) -> Layout:
-    """Put a layout together; WorkerError USAGE when a link on this box leads one root into another."""
+    """Put a layout together.
+
+    WorkerError USAGE when a link on this box leads one root into another.
+    """
     places = [target.absolute(bases[where.base], where.path) for where in destinations]
     for number, place in enumerate(places):
         for other, root in enumerate(roots):
@@ -103,7 +112,10 @@ def check_absolute(path: bytes) -> None:
 
 
 def include_rule(patterns: tuple[bytes, ...]) -> Matches | None:
-    """Return what `--include` patterns (gitignore syntax) say; None when there are none and all is wanted."""
+    """Return what `--include` patterns (gitignore syntax) say.
+
+    None when there are none and all is wanted.
+    """
     if not patterns:
         return None
     parsed = parse_patterns(b"\n".join(patterns))[::-1]
@@ -129,12 +141,13 @@ class Scope:
         self._layout = layout
         self._matches = matches
         self._root = -1
-        # Directories that a pattern decided about, from the outermost to the innermost around the last entry.
+        # Directories that a pattern decided about, from the outermost to the innermost around the
+        # last entry.
         self._decided: list[tuple[bytes, bool]] = []
         self._pending: list[Placed] = []
 
     def place(self, entry: Entry) -> Iterator[Placed]:
-        """Yield the entry if it is wanted, after directories on its way that were not yielded yet."""
+        """Yield the entry if it is wanted, after directories on its way."""
         if entry.root != self._root:
             self._enter_root(entry)
         if self._wanted(entry):
@@ -193,6 +206,18 @@ def within(path: bytes, directory: bytes | None) -> bool:
     return not directory or path == directory or path.startswith(directory + b"/")
 
 
+Place = tuple[int, bytes]
+"""A base and a path below it."""
+
+
+def inside(base: int, path: bytes, place: Place) -> bool:
+    """Tell whether a path is at a place or below it."""
+    return base == place[0] and within(path, place[1])
+
+
 def way_station(root: int) -> Entry:
-    """Return a plain directory on the way to a root; it has no metadata of its own in the snapshot."""
+    """Return a plain directory on the way to a root.
+
+    It has no metadata of its own in the snapshot.
+    """
     return Entry("dir", root, b"", 0o755, 0, 0, None, None, 0)

@@ -1,4 +1,7 @@
-"""Look at the target before anything is changed: decide about every entry, and add up what it will take."""
+"""Look at the target before anything is changed.
+
+Decide about every entry, and add up what it will take.
+"""
 
 import os
 import stat
@@ -9,27 +12,16 @@ from . import metadata, target
 from .compare import WRITES, Action, decide
 from .errors import WorkerError
 from .restore_crew import Crew
-from .restore_run import Run, disk_full, failure_of
-from .restore_scope import WANTED, WAY, within
+from .restore_run import Run, failure_of
+from .restore_scope import WANTED, WAY, Place, inside
+from .restore_space import Space
 from .spool import Item
 
 _BATCH_FILES = 256
 _BATCH_BYTES = 64 << 20
-# Replaced files are gone only when their successors are complete; so much may be there twice.
-_TWICE = 1 << 30
 
 Found = os.stat_result
 Decision = tuple[Action, Found | None]
-
-
-@dataclass(slots=True)
-class Need:
-    """What one file system has to take: bytes and inodes, and bytes that replace others."""
-
-    fd: int
-    bytes: int = 0
-    inodes: int = 0
-    replaced: int = 0
 
 
 @dataclass(slots=True)
@@ -59,14 +51,14 @@ class Survey:
         self.totals = Totals()
         self.needed = bytearray(len(run.index.chunks))
         """One byte a chunk: whether it must be fetched."""
-        self._needs: dict[int, Need] = {}
-        self._absent: tuple[int, bytes] | None = None
-        self._blocked: tuple[int, bytes] | None = None
+        self.space = Space(run)
+        self._absent: Place | None = None
+        self._blocked: Place | None = None
         self._batch = _Batch()
-        # First member in scope of each hard-link group, and groups by inode of files that have several names.
+        # First member in scope of each hard-link group, and groups by inode of files that have
+        # several names.
         self.groups: dict[tuple[int, bytes], int] = {}
         self._inodes: dict[tuple[int, int], tuple[int, bytes]] = {}
-        self._last_need: tuple[tuple[int, bytes | None], Need] | None = None
 
     def walk(self) -> None:
         """Decide about every entry; Cancelled."""
@@ -97,7 +89,7 @@ class Survey:
 
     def _decide(self, number: int, item: Item) -> Decision:
         run = self._run
-        if self._blocked is not None and inside(item, self._blocked):
+        if self._blocked is not None and inside(item.base, item.path, self._blocked):
             run.fail(number, item, ("type-conflict", "the directory that holds it cannot be made"))
             return Action.FAILED, None
         if run.is_protected(run.where(item)):
@@ -117,7 +109,7 @@ class Survey:
 
     def _look(self, item: Item) -> Found | None:
         """Return what stands at an item's place, and remember directories that are missing."""
-        if self._absent is not None and inside(item, self._absent):
+        if self._absent is not None and inside(item.base, item.path, self._absent):
             return None
         if self._run.bases[item.base] is None:
             return None
@@ -150,7 +142,10 @@ class Survey:
         return self._decide_existing(item, found, action)
 
     def _is_further_name(self, number: int, item: Item) -> bool:
-        """Tell whether an item is a link to another that is restored; else it leads its group from now on."""
+        """Tell whether an item is a link to another that is restored.
+
+        Else it leads its group from now on.
+        """
         place = item.link or (item.base, item.path)
         if item.link is None and place not in self._run.index.linked:
             return False
@@ -178,17 +173,15 @@ class Survey:
 
     def _compare_special(self, item: Item, found: Found) -> Action:
         directory, name = self._run.directory_of(item)
-        meta = metadata.of_item(item)
-        if item.kind == "symlink":
-            if os.readlink(name, dir_fd=directory) != item.target:
-                return Action.REPLACE
-            handle: bytes | str = os.fsencode(target.by_descriptor(directory)) + b"/" + name
+        if item.kind == "symlink" and os.readlink(name, dir_fd=directory) != item.target:
+            return Action.REPLACE
+        with target.pinned(directory, name) as fd:
+            handle, meta = target.by_descriptor(fd), metadata.of_item(item)
             differs = metadata.differs(handle, found, item.kind, meta, self._run.policy)
-        else:
-            with target.pinned(directory, name) as fd:
-                handle = target.by_descriptor(fd)
-                differs = metadata.differs(handle, found, item.kind, meta, self._run.policy)
-        return Action.METADATA if differs else Action.SAME
+        if not differs:
+            return Action.SAME
+        # Other names of the same object keep their metadata.
+        return Action.METADATA if found.st_nlink == 1 else Action.REPLACE
 
     def _compare(self) -> None:
         """Send the files gathered so far to an engine."""
@@ -205,7 +198,8 @@ class Survey:
         def take(verdicts: list[int]) -> None:
             for (number, item, found), verdict in zip(batch.numbers, verdicts, strict=True):
                 action = Action(verdict)
-                # A file with other names keeps its metadata for their sake: the entry gets an inode of its own.
+                # A file with other names keeps its metadata for their sake: the entry gets an
+                # inode of its own.
                 if action == Action.METADATA and found.st_nlink > 1:
                     action = Action.REPLACE
                 self._run.actions[number] = action
@@ -220,49 +214,7 @@ class Survey:
     def _will_write(self, item: Item, found: Found | None) -> None:
         for _, chunk, _, _ in item.extents:
             self.needed[chunk] = 1
-        need = self._need(item)
-        size = sum((length + 4095) & ~4095 for _, _, _, length in item.extents)
-        gone = found.st_blocks * 512 if found is not None and found.st_nlink == 1 else 0
-        need.bytes += max(0, size - gone)
-        need.replaced += min(size, gone)
-        need.inodes += found is None
-
-    def _need(self, item: Item) -> Need:
-        """Return the account of the file system that an item goes to: that of the nearest existing directory."""
-        if self._run.bases[item.base] is None:
-            place: tuple[int, bytes | None] = (item.base, None)
-        elif self._absent is not None and inside(item, self._absent):
-            place = (item.base, target.split(self._absent[1])[0])
-        else:
-            place = (item.base, target.split(item.path)[0])
-        # Files of one directory come one after the other.
-        if self._last_need is None or self._last_need[0] != place:
-            self._last_need = (place, self._account(*place))
-        return self._last_need[1]
-
-    def _account(self, base: int, directory: bytes | None) -> Need:
-        if directory is None:
-            _, fd = target.nearest(self._run.layout.bases[base])
-        else:
-            fd = os.dup(self._run.directories.open(base, directory))
-        device = os.fstat(fd).st_dev
-        if device in self._needs:
-            os.close(fd)
-        else:
-            self._needs[device] = Need(fd)
-        return self._needs[device]
-
-    def check_space(self, statvfs: Callable[[int], os.statvfs_result] = os.fstatvfs) -> None:
-        """Refuse what cannot fit; WorkerError BOX_DISK_FULL with the figures."""
-        for need in self._needs.values():
-            free = statvfs(need.fd)
-            wanted = need.bytes + min(need.replaced, _TWICE)
-            # File systems without a limit of their own (some tmpfs, btrfs's inodes) answer 0 for the total.
-            if free.f_blocks and wanted > free.f_bavail * free.f_frsize:
-                there = free.f_bavail * free.f_frsize
-                raise disk_full(f"the restore needs {mib(wanted)}, {mib(there)} are free")
-            if free.f_files and need.inodes > free.f_favail:
-                raise disk_full(f"the restore needs {need.inodes} inodes, {free.f_favail} are free")
+        self.space.add(item, found, self._absent)
 
     def check_decoders(self) -> None:
         """Refuse what this worker cannot decode, before anything is fetched."""
@@ -280,29 +232,13 @@ class Survey:
         stored = self._run.index.chunks.stored
         return sum(stored[chunk] for chunk, wanted in enumerate(self.needed) if wanted)
 
-    def close(self) -> None:
-        """Close what the space check kept open."""
-        for need in self._needs.values():
-            os.close(need.fd)
-        self._needs.clear()
-
 
 def data_bytes(item: Item) -> int:
     """Return the bytes of a file that are not holes; further names of a file count nothing."""
     return 0 if item.link else sum(extent[3] for extent in item.extents)
 
 
-def inside(item: Item, place: tuple[int, bytes]) -> bool:
-    """Tell whether an item is at a place or below it."""
-    return item.base == place[0] and within(item.path, place[1])
-
-
 def describe(found: Found) -> str:
     """Say what kind of thing stands somewhere."""
     names = {stat.S_IFDIR: "a directory", stat.S_IFREG: "a file", stat.S_IFLNK: "a symbolic link"}
     return names.get(stat.S_IFMT(found.st_mode), "a special file")
-
-
-def mib(count: int) -> str:
-    """Show a number of bytes."""
-    return f"{count / (1 << 20):,.1f} MiB"

@@ -1,4 +1,7 @@
-"""Entries on their way from the index to the disk: kept small in memory, and in an unnamed file when there are many."""
+"""Entries on their way from the index to the disk.
+
+Kept small in memory, and in an unnamed file when there are many.
+"""
 
 import marshal
 import os
@@ -9,12 +12,16 @@ from typing import IO, NamedTuple
 
 _LENGTH = struct.Struct("<I")
 _BATCH = 512
-# About 200,000 entries; more go to the private directory, to a file without a name that no kill can leave behind.
+# About 200,000 entries; more go to the private directory, to a file without a name that no kill
+# can leave behind.
 _IN_MEMORY = 64 << 20
 
 
 class Item(NamedTuple):
-    """What a restore needs of an entry; `link` and (base, path) say places on this box, extents are plain tuples."""
+    """What a restore needs of an entry.
+
+    `link` and (base, path) say places on this box, extents are plain tuples.
+    """
 
     kind: str
     root: int

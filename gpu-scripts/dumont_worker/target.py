@@ -1,7 +1,8 @@
 """Reach and change things below a target directory without ever following a symbolic link.
 
-Every component below the base is opened by the descriptor of its parent with O_NOFOLLOW, whoever made it: a link
-that someone places there before or during a restore ends in an error, never somewhere else.
+Every component below the base is opened by the descriptor of its parent with O_NOFOLLOW, whoever
+made it: a link that someone places there before or during a restore ends in an error, never
+somewhere else.
 """
 
 import contextlib
@@ -30,7 +31,10 @@ class Base:
 
 
 def resolve(path: bytes) -> bytes:
-    """Return `path` absolute with every symbolic link followed, once and for all; missing tails are kept."""
+    """Return `path` absolute with every symbolic link followed, once and for all.
+
+    Missing tails are kept.
+    """
     return os.path.realpath(path)
 
 
@@ -53,7 +57,10 @@ def absolute(base: bytes, path: bytes) -> bytes:
 
 
 def open_path(path: bytes) -> int:
-    """Open a resolved absolute directory component by component; OSError where a component is missing or a link."""
+    """Open a resolved absolute directory component by component.
+
+    OSError where a component is missing or a link.
+    """
     fd = os.open(b"/", OPEN_DIRECTORY)
     for name in components(path):
         fd = step(fd, name)
@@ -77,7 +84,7 @@ def components(path: bytes) -> list[bytes]:
 
 
 def make_path(path: bytes) -> int:
-    """Open a resolved absolute directory, making what is missing with mode 0755 as `mkdir -p` does."""
+    """Open a resolved absolute directory, making what is missing as `mkdir -p` does."""
     fd = os.open(b"/", OPEN_DIRECTORY)
     for name in components(path):
         try:
@@ -97,7 +104,10 @@ def make_path(path: bytes) -> int:
 
 
 def make_directory(directory: int, name: bytes, mode: int) -> int:
-    """Make a directory with exactly this mode and open it; one that stands there already is opened as it is."""
+    """Make a directory with exactly this mode and open it.
+
+    One that stands there already is opened as it is.
+    """
     try:
         os.mkdir(name, PRIVATE_MODE, dir_fd=directory)
     except FileExistsError:
@@ -150,13 +160,19 @@ class Directories:
     """Open directories below some bases, the least recently used closed first; one per thread."""
 
     def __init__(self, bases: list[int], capacity: int = CACHED_DIRECTORIES) -> None:
-        """Keep at most `capacity` directories open; the bases' descriptors stay the caller's, who may add to them."""
+        """Keep at most `capacity` directories open.
+
+        The bases' descriptors stay the caller's, who may add to them.
+        """
         self._capacity = max(2, capacity)
         self._bases = bases
         self._open: OrderedDict[tuple[int, bytes], int] = OrderedDict()
 
     def open(self, base: int, path: bytes) -> int:
-        """Return the descriptor of a directory, valid until the next call; OSError where a component is a link."""
+        """Return the descriptor of a directory, valid until the next call.
+
+        OSError where a component is a link.
+        """
         if not path:
             return self._bases[base]
         found = self._open.get((base, path))
@@ -206,7 +222,10 @@ class Directories:
 
 
 def temp_name(run: str, number: int) -> bytes:
-    """Return the temporary name of one entry of a run: short, so that a final name of 255 bytes has one too."""
+    """Return the temporary name of one entry of a run.
+
+    Short, so that a final name of 255 bytes has one too.
+    """
     return TEMP_PREFIX + run.encode() + b"-%x" % number
 
 
@@ -219,12 +238,18 @@ def is_temp_of(name: bytes, runs: frozenset[bytes]) -> bool:
 
 
 def create_file(directory: int, temp: bytes) -> int:
-    """Create a new, private regular file; OSError (EEXIST) when the name is taken, be it by a link."""
+    """Create a new, private regular file.
+
+    OSError (EEXIST) when the name is taken, be it by a link.
+    """
     return os.open(temp, CREATE_FILE, 0o600, dir_fd=directory)
 
 
 def reopen_file(directory: int, temp: bytes, identity: tuple[int, int]) -> int:
-    """Open a file made before for writing; ESTALE unless it is that very file and has no other name."""
+    """Open a file made before for writing.
+
+    ESTALE unless it is that very file and has no other name.
+    """
     fd = os.open(temp, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     found = os.fstat(fd)
     if (
@@ -235,6 +260,14 @@ def reopen_file(directory: int, temp: bytes, identity: tuple[int, int]) -> int:
         os.close(fd)
         raise OSError(errno.ESTALE, "another file took the place of a temporary one", temp)
     return fd
+
+
+def write_all(fd: int, data: memoryview, offset: int) -> None:
+    """Write all of the data at an offset."""
+    while data:
+        count = os.pwrite(fd, data, offset)
+        data = data[count:]
+        offset += count
 
 
 def put_in_place(directory: int, temp: bytes, name: bytes) -> None:
@@ -267,11 +300,5 @@ def pinned(directory: int, name: bytes, flags: int = os.O_PATH) -> Iterator[int]
 
 
 def by_descriptor(fd: int) -> str:
-    """Return a path that names exactly the open object, for calls that refuse an O_PATH descriptor."""
+    """Return a path that names the open object, for calls that refuse an O_PATH descriptor."""
     return f"/proc/self/fd/{fd}"
-
-
-def is_mount_point(directory: int, name: bytes) -> bool:
-    """Tell whether a directory is on another device than its parent."""
-    found = look(directory, name)
-    return found is not None and found.st_dev != os.fstat(directory).st_dev

@@ -1,4 +1,7 @@
-"""What restore's tests stand on: snapshots made in memory, a store over HTTP that can fail, an operator that answers."""
+"""What restore's tests stand on.
+
+Snapshots made in memory, a store over HTTP that can fail, an operator that answers.
+"""
 
 import gzip
 import hashlib
@@ -464,3 +467,12 @@ def temps_below(directory: Path) -> list[str]:
         for name in directories + files
         if name.startswith(".dumont-")
     ]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def damage(box: Rig, snapshot: Snapshot, path: bytes) -> None:
+    chunk, key = snapshot.chunk_of(path), snapshot.key_of(path)
+    box.store.objects[key] = flipped(box.store.objects[key], chunk.at + chunk.stored - 1)

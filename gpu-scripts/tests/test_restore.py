@@ -10,6 +10,8 @@ import pytest
 from compare_trees import compare_trees
 from restore_rig import FakeLink, Rig, ThreadPool, rig, temps_below
 
+from dumont_worker import restored
+
 MATRIX = Path(__file__).parents[2] / "test/support/tree/make_matrix.py"
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -41,7 +43,8 @@ def test_everything_comes_back_as_it_was(box: Rig, tmp_path: Path):
     snapshot = box.save(source)
     result = box.restore(snapshot, out, devices=True)
     assert result["failed"] == 0
-    # A hard-linked symbolic link comes back as two links: the format keeps groups of other kinds only.
+    # A hard-linked symbolic link comes back as two links: the format keeps groups of other kinds
+    # only.
     found = differences(source, out, "sockets")
     assert [line for line in found if "links/dangling-hard" not in line] == []
     assert temps_below(out) == []
@@ -330,8 +333,6 @@ def test_a_terabyte_hole_costs_nothing(box: Rig, source: Path, tmp_path: Path):
 
 
 def test_a_complete_restore_is_recorded(box: Rig, source: Path, tmp_path: Path):
-    from dumont_worker import restored
-
     box.restore(box.save(source), tmp_path / "out")
     assert restored.read(box.private)[0]["complete"] is True
     assert restored.read(box.private)[0]["roots"] == [str(tmp_path / "out")]
@@ -339,8 +340,6 @@ def test_a_complete_restore_is_recorded(box: Rig, source: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("how", ["include", "never", "damage"])
 def test_an_incomplete_restore_is_recorded_as_such(box, source, tmp_path, how):
-    from dumont_worker import restored
-
     snapshot = box.save(source)
     (tmp_path / "out").mkdir()
     changes = {}

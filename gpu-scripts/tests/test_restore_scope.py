@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from dumont_worker.entry import Entry
 from dumont_worker.errors import WorkerError
 from dumont_worker.protocol import ManifestRoot
@@ -29,7 +30,10 @@ TREE = [
 ]
 
 
-def placed(include, tree=TREE, roots=(root(b"/w"),), target=b"/t"):
+ONE = (root(b"/w"),)
+
+
+def placed(include, tree=TREE, roots=ONE, target=b"/t"):
     scope = Scope(roots, lay_out(roots, target), include_rule(include))
     return [(item.path, item.role) for line in tree for item in scope.place(line)]
 

@@ -1,0 +1,289 @@
+"""One decoding thread of a restore: turns frames into proven chunks, and chunks into files."""
+
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import metadata, target, transfer
+from .cancellation import Flag
+from .compare import READ, Action, same_content
+from .content_hash import BLOCK
+from .errors import WorkerError, integrity
+from .frame import decode_frame
+from .metadata import Meta, Policy
+from .native import BytesLike, blake3
+from .restore_run import Failure, failure_of
+from .target import Directories, write_all
+
+_OPEN_FILES = 64
+_MOST_ISSUES = 1000
+
+
+@dataclass(slots=True)
+class Task:
+    """A job as the coordinator sent it, and what was fetched for it."""
+
+    number: int
+    signed: dict[str, Any] | None
+    spans: list[tuple[int, int]]
+    chunks: list[tuple[int, int, int, bytes, bytes]]
+    directories: list[tuple[int, bytes]]
+    files: list[tuple[int, int, tuple[int, int] | None, tuple[Any, ...] | None]]
+    uses: list[list[tuple[int, int, int, int]]]
+    buffers: list[memoryview] = field(default_factory=list)
+    fetched: int = 0
+    held: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """How much is to be fetched."""
+        return sum(last - first + 1 for first, last in self.spans)
+
+
+class Desk(Protocol):
+    """What a writer needs of its engine."""
+
+    run_id: str
+    policy: Policy
+    bases: list[int]
+    cancelled: Flag
+
+    def wrote(self, count: int) -> None:
+        """Take note of raw bytes that are in their files."""
+        ...
+
+
+class Damaged(Exception):
+    """A chunk that cannot be had: missing, cut short or changed."""
+
+
+class Writer:
+    """One decoding thread: turns the frames of a task into files."""
+
+    def __init__(self, engine: Desk) -> None:
+        """Use the engine's bases and policy."""
+        self._engine = engine
+        self._policy = engine.policy
+        self._directories = Directories(engine.bases)
+        self._task: Task
+        self._open: OrderedDict[int, int] = OrderedDict()
+        self._identity: dict[int, tuple[int, int]] = {}
+        self._left: list[int] = []
+        self._failures: dict[int, Failure] = {}
+        self._issues: list[tuple[int, str, str]] = []
+        self._acls: dict[int, bool] = {}
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self._directories.close()
+
+    def write(self, task: Task) -> tuple[int, int, list[Any], list[Any]]:
+        """Write a task's files; give bytes fetched and written, failures and issues by file number.
+
+        Raises UrlExpired when a chunk has to be fetched again and the URL is too old,
+        WorkerError when all is lost.
+        """
+        self._task = task
+        self._left = [whole[4] if whole else -1 for _, _, _, whole in task.files]
+        self._failures, self._issues, self._identity, self._acls = {}, [], {}, {}
+        written = 0
+        try:
+            for place in range(len(task.files)):
+                if self._left[place] == 0:
+                    with self._guarded(place):
+                        self._write_whole(place, None)
+            for number, uses in enumerate(task.uses):
+                written += self._write_chunk(number, uses)
+        finally:
+            self._abandon()
+        failures = [(task.files[p][0], *f) for p, f in self._failures.items()]
+        return task.fetched, written, failures, self._issues[:_MOST_ISSUES]
+
+    def _write_chunk(self, number: int, uses: list[tuple[int, int, int, int]]) -> int:
+        wanted = [use for use in uses if use[0] not in self._failures]
+        if not wanted:
+            return 0
+        try:
+            raw = memoryview(self._chunk(number))
+        except Damaged as damaged:
+            for place, _, _, _ in wanted:
+                self._give_up(place, ("damaged", str(damaged)))
+            return 0
+        written = 0
+        chunk_hash = self._task.chunks[number][3]
+        for place, offset, at, length in wanted:
+            if place in self._failures:
+                continue
+            piece = raw[at : at + length]
+            with self._guarded(place):
+                if self._left[place] == 1 and place not in self._identity:
+                    # The common case: a file whose content is at hand as a whole.
+                    known = chunk_hash if length == len(raw) else None
+                    self._write_whole(place, piece, offset, known)
+                else:
+                    self._write_part(place, offset, piece)
+            if place not in self._failures:
+                written += length
+        self._engine.wrote(written)
+        return written
+
+    def _chunk(self, number: int) -> BytesLike:
+        """Return a proven chunk; a frame that is damaged is fetched once more, by itself."""
+        at, stored, raw_length, raw_hash, frame_hash = self._task.chunks[number]
+        for (first, _), buffer in zip(self._task.spans, self._task.buffers, strict=True):
+            if first <= at and at + stored <= first + len(buffer):
+                frame = buffer[at - first : at - first + stored]
+                try:
+                    return decode_frame(frame, raw_hash, raw_length, frame_hash)
+                except WorkerError as error:
+                    if error.code != "INTEGRITY":
+                        raise
+        assert self._task.signed is not None
+        span = (at, at + stored - 1)
+        try:
+            again = transfer.get(self._task.signed, span, None, None, self._engine.cancelled)
+            self._task.fetched += stored
+            return decode_frame(again, raw_hash, raw_length, frame_hash)
+        except WorkerError as error:
+            if error.code != "INTEGRITY":
+                raise
+            raise Damaged(error.message) from None
+
+    @contextlib.contextmanager
+    def _guarded(self, place: int) -> Iterator[None]:
+        """Make what goes wrong in a step of one file that file's failure."""
+        try:
+            yield
+        except OSError as error:
+            self._give_up(place, failure_of(error))
+        except WorkerError as error:
+            if error.code != "INTEGRITY":
+                raise
+            self._give_up(place, ("damaged", error.message))
+
+    def _give_up(self, place: int, failure: Failure) -> None:
+        if place in self._failures:
+            return
+        self._failures[place] = failure
+        fd = self._open.pop(place, None)
+        if fd is not None:
+            os.close(fd)
+        if self._task.files[place][3] is not None:
+            self._remove_temp(place)
+
+    def _remove_temp(self, place: int) -> None:
+        with contextlib.suppress(OSError):
+            target.remove_quietly(self._directory(place), self._temp(place))
+
+    def _abandon(self) -> None:
+        """Close what is open, and remove unfinished files of this task alone."""
+        for place, fd in self._open.items():
+            os.close(fd)
+            if self._task.files[place][3] is not None:
+                self._remove_temp(place)
+        self._open.clear()
+
+    def _directory(self, place: int) -> int:
+        base, path = self._task.directories[self._task.files[place][1]]
+        return self._directories.open(base, path)
+
+    def _temp(self, place: int) -> bytes:
+        return target.temp_name(self._engine.run_id, self._task.files[place][0])
+
+    def _write_whole(
+        self,
+        place: int,
+        data: memoryview | None,
+        offset: int = 0,
+        known: bytes | None = None,
+    ) -> None:
+        """Create, fill and finish a file in one go.
+
+        `known` is the hash of the data where it is proven already.
+        """
+        whole = self._task.files[place][3]
+        assert whole is not None  # only whole files are finished here
+        _, _, size, expected, _ = whole
+        if data is not None and len(data) == size <= BLOCK and (known or blake3(data)) != expected:
+            raise integrity("its content is not what the index says")
+        directory = self._directory(place)
+        fd = target.create_file(directory, self._temp(place))
+        try:
+            if data is not None:
+                write_all(fd, data, offset)
+            if data is None or offset + len(data) != size:
+                os.ftruncate(fd, size)
+            self._finish(place, fd, directory)
+        finally:
+            os.close(fd)
+
+    def _write_part(self, place: int, offset: int, data: memoryview) -> None:
+        """Write one stretch of several; after the last, finish a file of this task alone."""
+        directory = self._directory(place)
+        fd = self._opened(place, directory)
+        write_all(fd, data, offset)
+        if self._left[place] < 0:
+            return
+        self._left[place] -= 1
+        if self._left[place] == 0:
+            self._open.pop(place)
+            try:
+                self._finish(place, fd, directory)
+            finally:
+                os.close(fd)
+
+    def _opened(self, place: int, directory: int) -> int:
+        fd = self._open.get(place)
+        if fd is not None:
+            self._open.move_to_end(place)
+            return fd
+        _, _, shared, whole = self._task.files[place]
+        identity = shared or self._identity.get(place)
+        if identity is not None:
+            fd = target.reopen_file(directory, self._temp(place), identity)
+        else:
+            fd = target.create_file(directory, self._temp(place))
+            found = os.fstat(fd)
+            self._identity[place] = (found.st_dev, found.st_ino)
+        self._open[place] = fd
+        if identity is None and whole is not None:
+            os.ftruncate(fd, whole[2])
+        if len(self._open) > _OPEN_FILES:
+            _, oldest = self._open.popitem(last=False)
+            os.close(oldest)
+        return fd
+
+    def _finish(self, place: int, fd: int, directory: int) -> None:
+        number, group, _, whole = self._task.files[place]
+        assert whole is not None
+        name, meta = whole[0], Meta(*whole[1])
+        acl = self._acls.get(group)
+        if acl is None:
+            acl = self._acls[group] = metadata.has_default_acl(target.by_descriptor(directory))
+        issues = metadata.apply(fd, "file", meta, self._policy, clean=acl)
+        target.put_in_place(directory, self._temp(place), name)
+        self._issues += [(number, *issue) for issue in issues]
+
+    def compare(self, files: list[tuple[Any, ...]]) -> list[int]:
+        """Return for each file whether content and metadata are as the snapshot has them."""
+        return [self._compare_one(*file) for file in files]
+
+    def _compare_one(
+        self, base: int, path: bytes, size: int, expected: bytes, fields: tuple[Any, ...]
+    ) -> int:
+        parent, name = target.split(path)
+        try:
+            directory = self._directories.open(base, parent)
+            with target.pinned(directory, name, READ) as fd:
+                if not same_content(fd, size, expected, self._engine.cancelled):
+                    return Action.REPLACE
+                meta = Meta(*fields)
+                differs = metadata.differs(fd, os.fstat(fd), "file", meta, self._policy)
+                return Action.METADATA if differs else Action.SAME
+        except OSError:
+            # What cannot be read cannot be proven: it is written again, and that names what is
+            # wrong with it.
+            return Action.REPLACE
