@@ -1,3 +1,4 @@
+import {setMaxListeners} from 'node:events'
 import {Command, Errors, Flags} from '@oclif/core'
 import {DumontError, EXIT, exitCodeOf, isDumontError} from './lib/errors.js'
 import {processEnvironment} from './lib/settings/environment.js'
@@ -69,6 +70,8 @@ export abstract class BaseCommand extends Command {
 
   protected override async init(): Promise<void> {
     await super.init()
+    // Everything that waits listens to it, and parts and packs wait by the dozen.
+    setMaxListeners(0, this.signal)
     for (const name of SIGNALS) process.on(name, this.interrupt)
   }
 

@@ -5,7 +5,8 @@ import type {TransferState} from '../lib/progress/transfer-state.js'
 /** Rows that listr2 needs for its own lines around the block. */
 const RESERVED_ROWS = 10
 const MOST_PARTS = 10
-const INDENT = 4
+// listr2 indents output and wraps what reaches the edge.
+const INDENT = 6
 
 /**
  * The block under the running step: a line of totals, the busiest parts, and how many more are in flight.

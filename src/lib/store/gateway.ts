@@ -1,3 +1,4 @@
+import {setMaxListeners} from 'node:events'
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http'
 import {once} from 'node:events'
 import type {AddressInfo} from 'node:net'
@@ -34,6 +35,8 @@ class HttpGateway implements Gateway {
     this.#shelf = shelf
     this.#clock = clock
     this.#idleMs = idleMs
+    // Every transfer in flight listens to it, and there may be hundreds.
+    setMaxListeners(0, this.#closing.signal)
     this.#server = createServer(
       {keepAliveTimeout: idleMs, requestTimeout: 0},
       (request, response) => {
