@@ -1,5 +1,5 @@
 import {systemClock} from '../../src/lib/clock.js'
-import type {SshDependencies} from '../../src/lib/remote/ssh-connect.js'
+import type {SshDependencies} from '../../src/lib/remote/ssh-dependencies.js'
 import type {SshTarget} from '../../src/lib/remote/ssh-target.js'
 
 interface Reachable {

@@ -1,7 +1,7 @@
 import {openLocalSession, type Environment} from './local-session.js'
 import type {Session} from './session.js'
 import {readSshConfig} from './ssh-config-file.js'
-import type {SshDependencies} from './ssh-connect.js'
+import type {SshDependencies} from './ssh-dependencies.js'
 import {parseSshConfig} from './ssh-options.js'
 import {openSshSession} from './ssh-session.js'
 import {resolveTarget} from './ssh-target.js'

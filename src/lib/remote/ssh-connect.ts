@@ -1,11 +1,12 @@
 import type {Duplex} from 'node:stream'
 
-import type {Clock} from '../clock.js'
 import {DumontError} from '../errors.js'
 import {abortable} from './abortable.js'
-import {decideHostKey, type HostKeyPolicy, type Refusal} from './host-key-policy.js'
+import {decideHostKey, type Refusal} from './host-key-policy.js'
 import {readKnownHosts} from './known-hosts-file.js'
 import {checkHostKey, knownKeyTypes} from './known-hosts.js'
+import {readyDeadline} from './ready-deadline.js'
+import {DEFAULT_TIMINGS, type ConnectContext, type SshTimings} from './ssh-dependencies.js'
 import {
   authenticationFailure,
   connectFailure,
@@ -13,34 +14,9 @@ import {
   isAuthenticationFailure,
   type TransportError,
 } from './ssh-failure.js'
-import {offerKeys, type KeyTools, type ReadKey} from './ssh-keys.js'
-import type {ConnectOptions, SshAgent, SshClient, SshLibrary} from './ssh-library.js'
+import type {ConnectOptions, SshClient} from './ssh-library.js'
+import {keyLogin} from './ssh-login.js'
 import type {SshTarget} from './ssh-target.js'
-
-export interface SshDependencies {
-  readonly hostKeyPolicy: HostKeyPolicy
-  /** Asks the passphrase of a key file; undefined leaves the key out. Absent where nobody can answer. */
-  readonly askPassphrase?: (file: string) => Promise<string | undefined>
-  /** Passphrases given so far in this run, so that further connections need not ask again. */
-  readonly passphrases?: Map<string, string>
-  readonly clock: Clock
-  readonly notice: (text: string) => void
-  readonly timings?: SshTimings
-}
-
-export interface SshTimings {
-  /** From dialling to an authenticated session, without the time a person needs to answer. */
-  readonly readyMs: number
-  /** A peer that answers none of `keepaliveCount` probes in a row is lost. */
-  readonly keepaliveMs: number
-  readonly keepaliveCount: number
-}
-
-export const DEFAULT_TIMINGS: SshTimings = {keepaliveCount: 3, keepaliveMs: 10_000, readyMs: 20_000}
-
-type ConnectContext = SshDependencies & {readonly library: SshLibrary}
-
-const AGENT_MS = 5000
 
 /**
  * Connects to one host, verified under its own name and authenticated. `dial` gives the stream to use; it may be called
@@ -102,7 +78,7 @@ async function attempt(
   // Whatever fails first is the reason; later events of the same end add nothing.
   const failure = new AbortController()
   const fail = (error: unknown) => failure.abort(error)
-  const deadline = pausable(clock, timings.readyMs, () =>
+  const deadline = readyDeadline(clock, timings.readyMs, () =>
     fail(connectTimeout(target.label, timings.readyMs / 1000)),
   )
   const login = keyLogin(target, context, {deadline, fail})
@@ -128,7 +104,7 @@ async function attempt(
     sock?.destroy()
     throw error
   } finally {
-    deadline.pause()
+    deadline.stop()
   }
 }
 
@@ -202,74 +178,3 @@ const CIPHERS = [
   'aes192-ctr',
   'aes256-ctr',
 ]
-
-interface LoginControl {
-  readonly deadline: Pausable
-  readonly fail: (error: unknown) => void
-}
-
-function keyLogin(
-  {identities, user}: SshTarget,
-  {library, clock, askPassphrase, passphrases = new Map<string, string>(), notice}: ConnectContext,
-  {deadline, fail}: LoginControl,
-): {offered: string[]; handler: ConnectOptions['authHandler']} {
-  const offered: string[] = []
-  const questions = {notice, passphrases, ...(askPassphrase === undefined ? {} : {askPassphrase})}
-  const keys = offerKeys(identities, keyTools(library, clock), questions)
-  const nextOffer = async (answer: (offer: unknown) => void) => {
-    deadline.pause()
-    const {done, value} = await keys.next()
-    deadline.resume()
-    if (!done) offered.push(value.label)
-    answer(done ? false : {...value, username: user})
-  }
-  const handler: ConnectOptions['authHandler'] = (methods, _partial, answer) => {
-    if (methods !== null && !methods.includes('publickey')) answer(false)
-    else nextOffer(answer).catch(fail)
-  }
-  return {handler, offered}
-}
-
-function keyTools({createAgent, utils}: SshLibrary, clock: Clock): KeyTools {
-  return {
-    agentKeys: (socket) => agentKeys(createAgent(socket), clock),
-    agentWith: (socket, key) =>
-      Object.assign(createAgent(socket), {
-        getIdentities: (answer: (error: null, keys: ReadKey[]) => void) => answer(null, [key]),
-      }),
-    parseKey: (text, passphrase) => utils.parseKey(text, passphrase),
-  }
-}
-
-async function agentKeys(agent: SshAgent, clock: Clock): Promise<readonly ReadKey[]> {
-  const waiting = new AbortController()
-  const late = clock.sleep(AGENT_MS, waiting.signal).then(() => {
-    throw new Error(`no answer within ${AGENT_MS / 1000} s`)
-  })
-  late.catch(() => {})
-  const answer = new Promise<readonly ReadKey[]>((resolve, reject) => {
-    agent.getIdentities((error, keys) => (error ? reject(error) : resolve(keys ?? [])))
-  })
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    waiting.abort()
-  }
-}
-
-interface Pausable {
-  pause(): void
-  /** Starts the full time anew. */
-  resume(): void
-}
-
-function pausable(clock: Clock, milliseconds: number, expired: () => void): Pausable {
-  let running = new AbortController()
-  return {
-    pause: () => running.abort(),
-    resume() {
-      running = new AbortController()
-      clock.sleep(milliseconds, running.signal).then(expired, () => {})
-    },
-  }
-}

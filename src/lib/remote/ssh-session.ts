@@ -3,22 +3,22 @@ import type {Duplex} from 'node:stream'
 
 import {abortable} from './abortable.js'
 import {runToEnd} from './run-to-end.js'
-import type {Forward, RemoteProcess, Session} from './session.js'
+import type {RemoteProcess, Session} from './session.js'
 import {shellCommand} from './shell-words.js'
 import {channelProcess} from './ssh-channel.js'
-import {connectHost, type SshDependencies} from './ssh-connect.js'
+import {connectHost} from './ssh-connect.js'
+import {DEFAULT_TIMINGS, type SshDependencies} from './ssh-dependencies.js'
 import {
   channelFailure,
   connectFailure,
   connectionLost,
-  forwardFailure,
   jumpFailure,
   type TransportError,
 } from './ssh-failure.js'
+import {attempted} from './ssh-attempt.js'
+import {portForwarding} from './ssh-forwarding.js'
 import type {SshClient, SshLibrary} from './ssh-library.js'
 import type {SshTarget} from './ssh-target.js'
-
-const CLOSE_MS = 2000
 
 /**
  * Opens an authenticated session with a verified host, through its jump hosts if it has any.
@@ -51,7 +51,8 @@ export async function openSshSession(
     for (const stream of streams) stream.destroy()
     throw error
   }
-  return sessionOver({chain, streams}, target.label)
+  const {closeMs} = dependencies.timings ?? DEFAULT_TIMINGS
+  return sessionOver({chain, closeMs, streams}, target.label)
 }
 
 /** The socket is ours, not ssh2's, so that it can be destroyed when the peer no longer answers. */
@@ -91,6 +92,7 @@ interface Transport {
   /** One client per hop, the box's own last. */
   readonly chain: readonly SshClient[]
   readonly streams: readonly Duplex[]
+  readonly closeMs: number
 }
 
 function sessionOver(over: Transport, label: string): Session {
@@ -123,7 +125,7 @@ function sessionOver(over: Transport, label: string): Session {
 }
 
 /** `gone` rejects at every end of the transport, `lost` only at those nobody asked for. */
-function watch({chain, streams}: Transport, label: string) {
+function watch({chain, closeMs, streams}: Transport, label: string) {
   let closing = false
   const ended = chain.map((client) => new Promise<void>((resolve) => client.once('close', resolve)))
   const failed = chain.map(
@@ -140,7 +142,7 @@ function watch({chain, streams}: Transport, label: string) {
   const close = async () => {
     closing = true
     for (const client of chain.toReversed()) client.end()
-    const timer = setTimeout(() => streams.forEach((stream) => stream.destroy()), CLOSE_MS)
+    const timer = setTimeout(() => streams.forEach((stream) => stream.destroy()), closeMs)
     await Promise.all(ended)
     clearTimeout(timer)
   }
@@ -162,57 +164,4 @@ function startProgram(
       ),
     )
   })
-}
-
-/** One listener for all forwarded ports: ssh2 reports every connection to every listener. */
-function portForwarding(client: SshClient, label: string) {
-  const receivers = new Map<number, (socket: Duplex) => void>()
-  client.on(
-    'tcp connection',
-    ({destPort}: {destPort: number}, accept: () => Duplex, reject: () => void) => {
-      const receive = receivers.get(destPort)
-      if (receive === undefined) reject()
-      else receive(accept())
-    },
-  )
-  return async (onConnection: (socket: Duplex) => void): Promise<Forward> => {
-    const port = await listenOnBox(client, label)
-    receivers.set(port, onConnection)
-    return {
-      close: async () => {
-        receivers.delete(port)
-        await stopListening(client, port)
-      },
-      port,
-    }
-  }
-}
-
-function listenOnBox(client: SshClient, label: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: TransportError) => reject(forwardFailure(label, error))
-    attempted(failed, () =>
-      client.forwardIn('127.0.0.1', 0, (error, port) => (error ? failed(error) : resolve(port))),
-    )
-  })
-}
-
-/** A port the server no longer knows, or a connection that is gone, is as good as closed. */
-function stopListening(client: SshClient, port: number): Promise<void> {
-  return new Promise((resolve) => {
-    client.once('close', () => resolve())
-    attempted(
-      () => resolve(),
-      () => client.unforwardIn('127.0.0.1', port, () => resolve()),
-    )
-  })
-}
-
-/** ssh2 throws when the socket is closed and calls back when the server refuses. */
-function attempted(failed: (error: TransportError) => void, act: () => unknown): void {
-  try {
-    act()
-  } catch (error) {
-    failed(error as TransportError)
-  }
 }

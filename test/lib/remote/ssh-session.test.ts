@@ -15,7 +15,7 @@ import {afterEach, describe, expect, test} from '@jest/globals'
 import ssh2, {type Connection, type ServerChannel} from 'ssh2'
 
 import {fingerprint, knownHostsLine} from '../../../src/lib/remote/known-hosts.js'
-import {DEFAULT_TIMINGS} from '../../../src/lib/remote/ssh-connect.js'
+import {DEFAULT_TIMINGS} from '../../../src/lib/remote/ssh-dependencies.js'
 import {openSshSession} from '../../../src/lib/remote/ssh-session.js'
 import {loopbackTarget, quietDependencies} from '../../support/ssh-target.js'
 
@@ -102,6 +102,17 @@ describe('a peer that freezes', () => {
     })
     await expect(program.exited).rejects.toMatchObject({code: 'UNREACHABLE'})
     await session.close()
+  })
+
+  test('does not hold up closing', async () => {
+    const server = await startServer(() => {})
+    const frozen = await freezable(server.port)
+    const session = await openSshSession(
+      loopbackTarget({...server, port: frozen.port}, {keyName: server.keyName}),
+      quietDependencies({timings: {...DEFAULT_TIMINGS, closeMs: 20}}),
+    )
+    frozen.freeze()
+    await expect(session.close()).resolves.toBeUndefined()
   })
 
   test('during the greeting is given up on', async () => {
@@ -374,8 +385,8 @@ async function connectTo(address: {port: number}) {
 /** A relay that can stop carrying bytes without closing anything. */
 async function freezable(port: number) {
   let frozen = false
-  const relay = createServer((near) => {
-    const far = connect(port, '127.0.0.1')
+  const relay = createServer({allowHalfOpen: true}, (near) => {
+    const far = connect({allowHalfOpen: true, host: '127.0.0.1', port})
     near.on('data', (bytes) => frozen || far.write(bytes))
     far.on('data', (bytes) => frozen || near.write(bytes))
     for (const socket of [near, far]) {
