@@ -306,7 +306,7 @@ class FakeOperator:
     def send(self, type_: str, **fields: Any) -> None:
         assert self.process.stdin is not None
         line = json.dumps({"type": type_, **fields}).encode() + b"\n"
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError, ValueError):
             self.process.stdin.write(line)
             self.process.stdin.flush()
 
