@@ -115,7 +115,8 @@ describe('a snapshot', () => {
       '--level',
       'decoded',
     ])
-    expect(verified).toMatchObject({code: 65, error: 'INTEGRITY'})
+    expect(verified.code).toBe(65)
+    expect(verified.text).toContain('file')
     const target = join(folder, 'damaged-restored')
     const restored = await dumont([
       'snapshot',

@@ -1,7 +1,7 @@
 import {expect} from '@jest/globals'
 import {answered, dumont, type Surroundings} from './dumont.js'
 
-/** The same failure as text and as JSON: same exit code, a message, and what to do about it. */
+/** The same failure as text and as JSON: the same exit code, no stack; `text` is all that was printed, on one line. */
 export async function failure(
   argv: readonly string[],
   surroundings: Surroundings = {},
@@ -13,6 +13,6 @@ export async function failure(
   return {
     code: text.code,
     error: json.error?.code ?? '',
-    text: text.stderr.replaceAll(/\s+/gu, ' '),
+    text: `${text.stdout} ${text.stderr}`.replaceAll(/\s+/gu, ' '),
   }
 }

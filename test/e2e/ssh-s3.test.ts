@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
 import {execFileSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
+import {existsSync, readdirSync} from 'node:fs'
 import {mkdir, readdir, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {type FaultyProxy, startFaultyProxy} from '../support/faulty-proxy.js'
@@ -67,7 +68,8 @@ whereBothAre('a box over SSH and a store that speaks S3', () => {
     const path = join(folder, 'secretive')
     await mkdir(path)
     await create(...place('secretive'), path)
-    const find = ['-rlF', '-e', server.secretAccessKey, '-e', 'X-Amz-Signature', sharedHome()]
+    const secrets = ['-e', server.secretAccessKey, '-e', 'X-Amz-Signature']
+    const find = ['-rlF', '--exclude-dir=native-*', ...secrets, sharedHome()]
     expect(() => execFileSync('grep', find, {stdio: 'pipe'})).toThrow('Command failed')
   })
 
@@ -93,7 +95,9 @@ whereBothAre('a box over SSH and a store that speaks S3', () => {
     proxy.inject({fault: {kind: 'stall'}, method: 'PUT', path: /\/packs\//u, skip: 3, times: 999})
     const command = ['snapshot', 'create', ...place('cut-create', relay.port), path]
     const running = startDumont([...command, '--json-stream'], surroundings())
-    await untilPacks(3)
+    await until(() => stored('cut-create') >= 3)
+    // The store has them; their answers still have to reach the worker, and its journal.
+    await new Promise((resolve) => setTimeout(resolve, 500))
     relay.cut()
     const outcome = await running.ended
     expect(outcome.code).toBe(69)
@@ -105,10 +109,8 @@ whereBothAre('a box over SSH and a store that speaks S3', () => {
     const sent = proxy.requests.filter(isPackPut).length
     await relay.close()
     expect(again.code).toBe(0)
-    const packs = await readdir(join(server.root, 'cut-create/packs'), {recursive: true})
-    const stored = packs.filter((name) => /\d+-\d+-\d+$/u.test(name)).length
-    // At least what the first run finished was not sent a second time.
-    expect(sent).toBeLessThanOrEqual(stored - 3)
+    // What the first run finished was not sent a second time.
+    expect(sent).toBeLessThanOrEqual(stored('cut-create') - 3)
     const target = join(folder, 'cut-create-restored')
     await restore('latest', ...place('cut-create'), '--target', target)
     expect(await differences(path, target)).toEqual([])
@@ -137,7 +139,11 @@ whereBothAre('a box over SSH and a store that speaks S3', () => {
 
   const isPackPut = ({method, path}: {method: string; path: string}) =>
     method === 'PUT' && path.includes('/packs/')
-  const untilPacks = (count: number) => until(() => proxy.requests.filter(isPackPut).length > count)
+  const stored = (prefix: string) => {
+    const packs = join(server.root, prefix, 'packs')
+    const names = existsSync(packs) ? readdirSync(packs, {encoding: 'utf8', recursive: true}) : []
+    return names.filter((name) => /\d+-\d+-\d+$/u.test(name)).length
+  }
   const snapshots = (prefix: string) =>
     readdir(join(server.root, prefix, 'snapshots')).catch(() => [])
 })
