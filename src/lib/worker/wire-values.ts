@@ -11,7 +11,7 @@ export const seconds = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 export const lineageId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
 /** The form of a snapshot's id; `latest` and anything that could leave its folder are refused. */
-export const snapshotId = v.pipe(v.string(), v.regex(/^\d{8}T\d{6}Z-[a-z0-9]{6}$/))
+export const snapshotId = v.pipe(v.string(), v.regex(/^\d{8}T\d{6}Z-[a-z2-7]{6}$/))
 export const pin = v.object({
   kind: v.picklist(['crc32', 'md5']),
   value: v.pipe(v.string(), v.maxLength(24), v.base64()),
@@ -24,7 +24,7 @@ export const code = v.pipe(v.string(), v.regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/))
 /** An object's key below the store's prefix. */
 export const key = v.pipe(
   v.string(),
-  v.regex(/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/),
+  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/),
   v.maxLength(512),
 )
 export const byCode = v.record(code, count)
