@@ -86,10 +86,13 @@ def box_identity(private: PrivateDir) -> str:
 
 
 def home() -> bytes:
-    """The home directory of the worker's user."""
+    """The home directory of the worker's user: HOME, as every shell has it, else what the password database says."""
+    told = os.environb.get(b"HOME", b"")
+    if told.startswith(b"/"):
+        return told
     with contextlib.suppress(KeyError):
         return os.fsencode(pwd.getpwuid(os.getuid()).pw_dir)
-    return os.environb.get(b"HOME", b"/")
+    return b"/"
 
 
 def cpu_count() -> int:
