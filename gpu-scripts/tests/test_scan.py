@@ -428,6 +428,11 @@ class TestCaches:
         assert walk.told.notes == [("cache", b"c")]
         assert walk.scan.left_out["cache"].bytes == len("c/x") + len("c/d/y")
 
+    def test_a_tagged_virtual_environment_is_no_cache(self, tmp_path: Path) -> None:
+        plant(tmp_path, "v/pyvenv.cfg", "v/lib/patched.py")
+        self.tag(tmp_path / "v")
+        assert b"v/lib/patched.py" in Walk(tmp_path, rules=self.rules).paths
+
     def test_a_tag_without_the_signature_is_a_file_like_others(self, tmp_path: Path) -> None:
         plant(tmp_path, "c/x", "c/CACHEDIR.TAG")
         assert b"c/x" in Walk(tmp_path, rules=self.rules).paths
