@@ -6,8 +6,8 @@ import {unlistedPacks, unprovenObjects} from './presence.js'
 
 /**
  * The packs of a snapshot that cannot be relied on: not in the store as they must be, or marked for removal. Marks are read
- * before the packs are looked for, so that a sweep that ends in between shows itself by the missing pack, and again after,
- * so that what is marked meanwhile is known; a mark made later is not swept before this snapshot is committed.
+ * before the packs are looked for: a sweep removes a mark after its packs, so whichever of the two was still there is seen.
+ * What is marked from then on is not swept before an hour has passed, and by then this snapshot's manifest is found.
  */
 export async function unreliablePacks(
   store: Store,
@@ -15,7 +15,7 @@ export async function unreliablePacks(
   report: Report,
   signal?: AbortSignal,
 ): Promise<ReadonlySet<string>> {
-  const before = await markedKeys(store, signal)
+  const marked = await markedKeys(store, signal)
   const unlisted = await unlistedPacks(store, [...own, ...inherited], signal)
   const total = own.reduce((sum, {length}) => sum + length, 0)
   let seen = 0
@@ -28,11 +28,8 @@ export async function unreliablePacks(
     },
     signal,
   )
-  const after = await markedKeys(store, signal)
-  const marked = [...own, ...inherited]
-    .map(({key}) => key)
-    .filter((key) => before.has(key) || after.has(key))
-  return new Set([...unlisted, ...unproven, ...marked])
+  const doomed = [...own, ...inherited].map(({key}) => key).filter((key) => marked.has(key))
+  return new Set([...unlisted, ...unproven, ...doomed])
 }
 
 function checking(raw: number, rawTotal: number) {

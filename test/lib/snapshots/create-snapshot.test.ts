@@ -3,6 +3,7 @@ import type {PackRecord} from '../../../src/lib/format/pack-list.js'
 import {readManifest} from '../../../src/lib/snapshots/manifests.js'
 import type {ObjectToSign, WorkerMessage} from '../../../src/lib/worker/protocol.js'
 import type {CreateResult, IndexClaim} from '../../../src/lib/worker/results.js'
+import {readPacks} from '../../../src/lib/snapshots/stored-index.js'
 import {benchTop, type BenchTop} from './bench-top.js'
 import type {Bends} from './good-worker.js'
 
@@ -252,6 +253,7 @@ describe('packs that vanish', () => {
     const second = await bench.create()
     expect(second).toMatchObject({sequence: 2, newBytes: 11})
     expect(await bench.store.keys('packs/')).not.toEqual(before)
+    expect(bench.workers.at(-1)?.heard.filter(({type}) => type === 'create')).toHaveLength(1)
   })
 
   test('because a mark is on them are not named again', async () => {
@@ -272,19 +274,24 @@ describe('packs that vanish', () => {
     expect(times).toBe(2)
   })
 
-  test('because a sweep ends between the look at the marks and the look at the packs are noticed', async () => {
+  test('because a sweep ends while they are looked for are noticed', async () => {
     await bench.create()
     const packs = await bench.store.keys('packs/')
+    bench.bends.files = {a: 'apple', c: 'cherry'}
     let times = 0
     bench.bends.onCreate = async () => {
-      if (times++ > 0) return
-      let listings = 0
-      bench.store.before = async (operation, key) => {
-        if (operation === 'list' && key.startsWith('packs/') && listings++ === 0)
-          await bench.store.inner.remove(packs)
-      }
+      if (times++ === 0) await mark(packs)
     }
-    expect(await bench.create()).toMatchObject({sequence: 2, newBytes: 11})
+    bench.store.after = async (operation, key) => {
+      // The packs have just been listed; the marks, had they not been read before, would now say nothing.
+      if (operation !== 'list' || !key.startsWith('packs/') || times === 0) return
+      await bench.store.inner.remove([...packs, 'gc/mark.json'])
+    }
+    const {id = ''} = await bench.create()
+    const {manifest} = await readManifest(bench.store, id)
+    const needed = (await readPacks(bench.store, manifest)).map(({key}) => key)
+    expect(await bench.store.keys('packs/')).toEqual(expect.arrayContaining(needed))
+    expect(times).toBe(2)
   })
 
   async function mark(keys: readonly string[]): Promise<void> {
@@ -361,36 +368,52 @@ describe('the commit', () => {
 })
 
 describe('an interruption', () => {
-  test('at any step leaves no manifest, or a whole snapshot', async () => {
-    const {log} = bench.store
-    await bench.create()
-    const steps = log.length
-    let committed = 0
-    for (let step = 1; step <= steps; step++) {
-      const top = await benchTop()
-      const abort = new AbortController()
-      top.store.before = () => {
-        if (top.store.log.length === step) abort.abort()
+  test.each(['before', 'after'] as const)(
+    '%s any step leaves no manifest, or a whole snapshot',
+    async (when) => {
+      let committed = 0
+      let isOver = false
+      for (let step = 1; !isOver; step++) {
+        const top = await benchTop()
+        const abort = new AbortController()
+        let steps = 0
+        top.store[when] = () => {
+          if (++steps === step) abort.abort()
+        }
+        const outcome = await top.create({}, abort.signal).then(
+          ({id}) => id,
+          (error: {code: string}) => error.code,
+        )
+        const keys = await top.store.keys('snapshots/')
+        expect(keys).toEqual(outcome === 'INTERRUPTED' ? [] : [`snapshots/${outcome}.json`])
+        if (keys.length > 0) committed++
+        isOver = steps < step
+        await top.remove()
       }
-      const outcome = await top.create({}, abort.signal).then(
-        ({id}) => id,
-        (error: {code: string}) => error.code,
-      )
-      const keys = await top.store.keys('snapshots/')
-      if (keys.length > 0) committed++
-      expect(keys).toEqual(outcome === 'INTERRUPTED' ? [] : [`snapshots/${outcome}.json`])
-      await top.remove()
+      // The very last runs are those that were interrupted after the commit, or not at all.
+      expect(committed).toBeGreaterThan(0)
+    },
+  )
+
+  test('after the last check comes before the commit', async () => {
+    const abort = new AbortController()
+    bench.store.after = (operation, key) => {
+      if (operation === 'head' && key.startsWith('packs/')) abort.abort()
     }
-    expect(committed).toBeGreaterThan(0)
-    expect(committed).toBeLessThan(steps)
+    await expect(bench.create({}, abort.signal)).rejects.toMatchObject({code: 'INTERRUPTED'})
+    expect(await snapshots()).toEqual([])
   })
 
   test('is taken up again with the packs that were stored', async () => {
     const packs = await interrupted()
-    const foreign = packs.map((pack) => ({...pack, key: 'packs/20200101T000000Z-aaaaaa/0-0-1'}))
+    const foreign = packs.map((pack) => ({...pack, key: FOREIGN}))
     bench.bends.journal = [...packs, ...foreign]
-    await bench.create()
+    bench.store.log.length = 0
+    expect(await bench.create()).toMatchObject({reusedPacks: 1, newBytes: 11, storedBytes: 123})
     expect(bench.workers.at(-1)?.accepted).toEqual(packs.map(({key}) => key))
+    expect(await bench.store.keys('packs/')).toEqual(packs.map(({key}) => key))
+    // Once when they are accepted, once before the commit.
+    expect(bench.store.log.filter((line) => line === `head ${packs[0]?.key}`)).toHaveLength(2)
   })
 
   test('does not lend its packs to another lineage', async () => {

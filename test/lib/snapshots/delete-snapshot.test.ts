@@ -199,7 +199,7 @@ describe('a deletion beside a create', () => {
   test.each([
     ['before its index is stored', 'put', 'index/', false],
     ['before its packs are looked for', 'list', 'packs/', false],
-    ['before its last look at the marks', 'head', 'packs/', false],
+    ['after its look at the marks', 'head', 'packs/', false],
     ['and a sweep an hour later, before its index is stored', 'put', 'index/', true],
     ['and a sweep an hour later, before its packs are looked for', 'list', 'packs/', true],
   ])('of its parent %s harms neither', async (_name, operation, prefix, sweep) => {

@@ -34,7 +34,7 @@ export interface Bends {
   packList?: (packs: PackRecord[]) => PackRecord[]
   indexLines?: (lines: Record<string, unknown>[]) => Record<string, unknown>[]
   result?: (result: CreateResult) => CreateResult
-  /** Packs of an earlier run to ask for. */
+  /** Packs of an earlier run to ask for; each holds all the files, in their order. */
   journal?: readonly PackRecord[]
 }
 
@@ -76,26 +76,15 @@ export class GoodWorker extends ScriptedWorker {
     const earlier = await this.#askEarlier()
     const known = await this.#parentChunks(request)
     const packs = new Map([...known.packs, ...earlier.map((pack) => [pack.key, pack] as const)])
-    const fresh = Object.values(files).filter((text) => !known.chunks.has(hashOf(text)))
-    if (request.dryRun) return {...this.#result(request, {raw, all: 0, chunks: 0}), sample: []}
     const chunks = new Map(known.chunks)
+    for (const {key} of earlier) layOut(Object.values(files), key, chunks)
+    const fresh = Object.values(files).filter((text) => !chunks.has(hashOf(text)))
+    if (request.dryRun) return {...this.#result(request, {raw, all: 0, chunks: 0}), sample: []}
     if (fresh.length > 0) {
       const bytes = Buffer.concat(fresh.map(frameOf))
       const pack = await this.#store1('pack', bytes)
       packs.set(pack.key, pack)
-      let at = 0
-      for (const text of fresh) {
-        const stored = frameOf(text).length
-        chunks.set(hashOf(text), {
-          hash: hashOf(text),
-          raw: text.length,
-          pack: pack.key,
-          at,
-          stored,
-          frame: hashOf(`frame ${text}`),
-        })
-        at += stored
-      }
+      layOut(fresh, pack.key, chunks)
     }
     return this.#index(request, {chunks, packs, raw})
   }
@@ -250,6 +239,16 @@ const ENTRY = {root: 0, mode: 0o644, uid: 0, gid: 0, mtime: '0'}
 
 export function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+/** Notes where the chunks of these files lie when a pack holds them one after the other. */
+function layOut(texts: readonly string[], pack: string, chunks: Map<string, Chunk>): void {
+  let at = 0
+  for (const text of texts) {
+    const [hash, stored] = [hashOf(text), frameOf(text).length]
+    chunks.set(hash, {hash, raw: text.length, pack, at, stored, frame: hashOf(`frame ${text}`)})
+    at += stored
+  }
 }
 
 function frameOf(text: string): Buffer {

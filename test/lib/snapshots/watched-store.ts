@@ -21,7 +21,7 @@ export class WatchedStore implements Store {
   readonly log: string[] = []
   /** Runs before an operation; what it throws is what the operation rejects with. */
   before: (operation: Operation, key: string) => Promise<void> | void = () => {}
-  /** Runs after an operation that changed something. */
+  /** Runs after an operation whose outcome is known. */
   after: (operation: Operation, key: string) => Promise<void> | void = () => {}
   readonly #clock: Clock
 
@@ -39,17 +39,22 @@ export class WatchedStore implements Store {
 
   async get(key: string, options?: GetOptions, signal?: AbortSignal) {
     await this.#watch('get', key, signal)
-    return this.inner.get(key, options)
+    const bytes = await this.inner.get(key, options)
+    await this.after('get', key)
+    return bytes
   }
 
   async head(key: string, signal?: AbortSignal) {
     await this.#watch('head', key, signal)
-    return this.inner.head(key)
+    const info = await this.inner.head(key)
+    await this.after('head', key)
+    return info
   }
 
   async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<ObjectInfo, void> {
     await this.#watch('list', prefix, signal)
     yield* this.inner.list(prefix)
+    await this.after('list', prefix)
   }
 
   async remove(keys: readonly string[], signal?: AbortSignal) {
