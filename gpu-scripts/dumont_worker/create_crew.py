@@ -168,19 +168,24 @@ class Crew:
         if isinstance(done, BundleDone):
             for file in done.files:
                 slot = self._source.finish_small(file)
-                if slot.ready and not slot.dropped:
+                if self._note(slot):
                     table.learn(file.hash, file.spans)
-                    self._journal.add_file(slot.entry, slot.spans)
         elif isinstance(done, StretchDone):
-            slot_done = self._source.finish_stretch(done)
-            self._count_stretch(done, slot_done)
+            finished = self._source.finish_stretch(done)
+            if finished is not None and self._note(finished):
+                # Holes were passed over unread; the total counts them.
+                read = sum([span.length for span in finished.spans])
+                self._link.progress.add(raw=finished.entry.size - read)
+            self._link.progress.add(raw=-self._source.wasted)
+            self._source.wasted = 0
 
-    def _count_stretch(self, done: StretchDone, slot: Slot | None) -> None:
-        if slot is not None and slot.ready and not slot.dropped:
-            self._journal.add_file(slot.entry, slot.spans)
-            # Holes were passed over unread; the total counts them.
-            holes = slot.entry.size - sum([span.length for span in slot.spans])
-            self._link.progress.add(raw=holes)
+    def _note(self, slot: Slot) -> bool:
+        """Puts a file that was read into the journal; False when it was left out or is not done."""
+        if not slot.ready or slot.dropped:
+            return False
+        if slot.content is not None and not slot.torn:
+            self._journal.add_file(slot.entry, slot.content, slot.spans)
+        return True
 
     def _take_stored(self, engine: int, pack: Any) -> None:
         if not isinstance(pack, StoredPack):

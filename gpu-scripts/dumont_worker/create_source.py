@@ -2,10 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from .create_messages import Bundle, FileStat, SmallDone, SmallFile, Stretch, StretchDone
+from .create_messages import Bundle, FileStat, SmallDone, SmallFile, Span, Stretch, StretchDone
 from .create_window import Slot, Window, with_stat
 from .cut import SMALL_MOST, Unit, data_ranges, plan, units
 from .entry import CHUNK_MAX, Entry
@@ -50,6 +50,8 @@ class UnitSource:
         """Whether the scan has ended; work may still come back to be done again."""
         self.seen = [0, 0]
         """Files and bytes scanned so far."""
+        self.wasted = 0
+        """Bytes read in vain since this was last looked at."""
         self._entries = entries
         self._roots = roots
         self._window = window
@@ -63,8 +65,10 @@ class UnitSource:
     @property
     def is_eager(self) -> bool:
         """Whether `next` may have work without any answer coming first."""
-        waiting = bool(self._stretches or self._full)
-        return waiting or not (self.exhausted or len(self._window) >= WINDOW_MOST)
+        if self._stretches or self._full:
+            return True
+        at_rest = self.exhausted or len(self._window) >= WINDOW_MOST
+        return bool(self._bundle) if at_rest else True
 
     def next(self) -> Work | None:
         """The next unit; None at the end, at a full window, and from time to time."""
@@ -103,12 +107,16 @@ class UnitSource:
             self.drop(slot, error.fate, error.why)
             return
         os.close(fd)
+        self.wasted += _length(slot.spans)
+        self.seen[1] += found.size - slot.entry.size
         slot.restart(found)
         self.read(slot)
 
     def drop(self, slot: Slot, code: str, why: str) -> None:
         """Leaves a file out, and says so."""
         slot.ready = slot.dropped = True
+        self.seen[1] -= slot.entry.size
+        self.wasted += _length(slot.spans)
         self._helpers.warn(code, join(*self._place(slot)), why)
 
     def finish_small(self, done: SmallDone) -> Slot:
@@ -120,15 +128,17 @@ class UnitSource:
             slot.restart(done.found)
             self.read(slot)
         else:
-            slot.spans = list(done.spans)
-            entry = with_stat(slot.entry, done.found)
-            self._finish(slot, entry, done.hash, done.fate == "torn")
+            slot.spans = done.spans
+            slot.entry = with_stat(slot.entry, done.found)
+            slot.torn = done.fate == "torn"
+            self._finish(slot, done.hash)
         return slot
 
     def finish_stretch(self, done: StretchDone) -> Slot | None:
         """Takes the answer for a part of a large file; gives the slot when it was the last."""
-        slot = self._window[done.slot]
-        if done.generation != slot.generation or slot.ready:
+        slot = self._window.find(done.slot)
+        if slot is None or done.generation != slot.generation or slot.ready:
+            self.wasted += _length(done.spans)
             return None
         if done.fate in ("vanished", "unreadable"):
             self.drop(slot, done.fate, done.error)
@@ -138,20 +148,23 @@ class UnitSource:
             return slot if slot.ready else None
         slot.units -= 1
         slot.torn = slot.torn or done.fate == "torn"
-        slot.spans += done.spans
+        if isinstance(slot.spans, list):
+            slot.spans += done.spans
+        else:
+            slot.spans = list(done.spans)
         if done.blocks:
             slot.take_blocks(done.first, done.blocks)
         if slot.units:
             return None
-        slot.spans.sort()
-        self._finish(slot, slot.entry, done.hash or slot.hash_from_blocks(), slot.torn)
+        slot.spans = sorted(slot.spans)
+        self._finish(slot, done.hash or slot.hash_from_blocks())
         return slot
 
-    def _finish(self, slot: Slot, entry: Entry, content: bytes, torn: bool) -> None:
-        slot.entry = replace(entry, hash=content, torn=torn)
-        slot.blocks = bytearray()
+    def _finish(self, slot: Slot, content: bytes) -> None:
+        slot.content = content
+        slot.blocks = None
         slot.ready = True
-        if torn:
+        if slot.torn:
             message = f"changed while it was read, {ATTEMPTS} times"
             self._helpers.warn("torn", join(*self._place(slot)), message)
 
@@ -164,7 +177,7 @@ class UnitSource:
         slot.starts_group = self._helpers.starts_group(entry)
         self.seen[1] += entry.size
         if entry.size == 0:
-            slot.entry = replace(entry, hash=blake3(b""))
+            slot.content = blake3(b"")
             slot.ready = True
         elif self._helpers.recall(slot):
             slot.ready = True
@@ -229,6 +242,10 @@ class UnitSource:
 
     def _place(self, slot: Slot) -> tuple[bytes, bytes]:
         return self._roots[slot.entry.root].path, slot.entry.path
+
+
+def _length(spans: Sequence[Span]) -> int:
+    return sum([span.length for span in spans])
 
 
 def expected(entry: Entry) -> FileStat:

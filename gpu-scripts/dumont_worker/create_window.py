@@ -1,7 +1,7 @@
 """The entries on their way into the index: taken in path order, finished in any, written in path order."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from .chunk_table import ChunkTable
@@ -25,9 +25,13 @@ class Slot:
     """The place by which the scan names the group, when another member has become its first."""
     inherited: tuple[Extent, ...] | None = None
     """Extents by the parent's chunk numbers, of a file that was not read."""
-    spans: list[Span] = field(default_factory=list)
-    extents: list[Extent] = field(default_factory=list)
-    blocks: bytearray = field(default_factory=bytearray)
+    content: bytes | None = None
+    """The content hash of a file."""
+    spans: Sequence[Span] = ()
+    extents: list[Extent] | None = None
+    """What is named in the index so far."""
+    blocks: bytearray | None = None
+    """Hashes of the blocks of a large file, each at its place."""
     units: int = 0
     """Units of work still to come back."""
     generation: int = 0
@@ -38,24 +42,31 @@ class Slot:
         self.generation += 1
         self.torn = False
         self.entry = with_stat(self.entry, found)
-        self.spans = []
-        self.blocks = bytearray()
+        self.spans = ()
+        self.blocks = None
         self.units = 0
 
     def take_blocks(self, first: int, blocks: bytes) -> None:
         """Puts block hashes of one unit where they belong."""
-        if not self.blocks:
+        if self.blocks is None:
             self.blocks = bytearray(-(-self.entry.size // BLOCK) * 32)
         self.blocks[first * 32 : first * 32 + len(blocks)] = blocks
 
     def hash_from_blocks(self) -> bytes:
         """The content hash, once all units are back."""
-        hashes = (bytes(self.blocks[at : at + 32]) for at in range(0, len(self.blocks), 32))
+        blocks = self.blocks or b""
+        hashes = (bytes(blocks[at : at + 32]) for at in range(0, len(blocks), 32))
         return content_hash(self.entry.size, hashes)
 
 
 def with_stat(entry: Entry, found: FileStat) -> Entry:
     """The entry of a file as it was found when its content was read."""
+    stat = entry.stat
+    if (
+        stat is not None
+        and (stat.dev, stat.ino, entry.size, entry.mtime, stat.ctime, entry.mode) == found[:6]
+    ):
+        return entry
     fs = entry.stat.fs if entry.stat is not None else 0
     return replace(
         entry,
@@ -112,8 +123,15 @@ class Window:
         return slot
 
     def __getitem__(self, number: int) -> Slot:
-        """Gives a slot by its number."""
-        return self._slots[number - self._first]
+        """Gives a slot by its number; raises KeyError when it was written."""
+        slot = self.find(number)
+        if slot is None:
+            raise KeyError(number)
+        return slot
+
+    def find(self, number: int) -> Slot | None:
+        """Gives a slot by its number, None when it was written."""
+        return self._slots[number - self._first] if number >= self._first else None
 
     def write_ready(self) -> Iterator[Slot]:
         """Writes what is ready at the front.
@@ -149,28 +167,31 @@ class Window:
                 link = (first.root, first.path)
                 entry = replace(first, root=entry.root, path=entry.path, link=link)
         elif entry.kind == "file":
-            if not self._name_chunks(slot):
+            extents = self._name_chunks(slot)
+            if extents is None:
                 return False
-            entry = replace(entry, extents=tuple(slot.extents))
+            entry = replace(entry, hash=slot.content, extents=extents, torn=slot.torn)
         if slot.starts_group:
             self._groups[slot.group or place] = entry
         self._writer.entry(entry)
         self._count(entry)
         return True
 
-    def _name_chunks(self, slot: Slot) -> bool:
-        table, extents = self._table, slot.extents
+    def _name_chunks(self, slot: Slot) -> tuple[Extent, ...] | None:
+        """Names the chunks of a file; None while one of them is in work elsewhere."""
+        table = self._table
+        extents = slot.extents = slot.extents or []
         if slot.inherited is not None:
             for extent in slot.inherited[len(extents) :]:
                 number = table.number_of_parent(extent.chunk)
                 extents.append(Extent(extent.offset, number, extent.at, extent.length))
-            return True
+            return tuple(extents)
         for span in slot.spans[len(extents) :]:
             found = table.number(span.hash)
             if found is None:
-                return False
+                return None
             extents.append(Extent(span.offset, found, span.at, span.length))
-        return True
+        return tuple(extents)
 
     def _count(self, entry: Entry) -> None:
         tally = self.tally

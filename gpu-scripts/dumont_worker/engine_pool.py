@@ -181,10 +181,8 @@ class _Engine:
             self.connection.send(message)
 
     def join(self, patience: float) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(patience)
-        if self.reader is not None:
-            self.reader.join(1.0)
+        """Waits until the engine has said its last word, or is gone."""
+        self.ended.wait(patience)
 
     def kill(self) -> None:
         if self.process.poll() is None:

@@ -1,7 +1,6 @@
 """What need not be read: files unchanged since the parent, or since an interrupted run."""
 
 import hashlib
-from dataclasses import replace
 
 from .cancellation import Flag
 from .chunk_table import ChunkTable
@@ -79,7 +78,7 @@ class Inheritance:
             return False
         if not parent.usable(then.extents):
             return False
-        slot.entry = replace(entry, hash=then.hash)
+        slot.content = then.hash
         slot.inherited = then.extents
         return True
 
@@ -90,6 +89,5 @@ class Inheritance:
         content, spans = found
         if not self._table.has([span.hash for span in spans]):
             return False
-        slot.entry = replace(slot.entry, hash=content)
-        slot.spans = spans
+        slot.content, slot.spans = content, spans
         return True

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .box import PrivateDir
@@ -73,16 +73,16 @@ class Journal:
         pin = [pack.pin_kind, pack.pin_value]
         self._add({"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks})
 
-    def add_file(self, entry: Entry, spans: list[Span]) -> None:
+    def add_file(self, entry: Entry, content: bytes, spans: Sequence[Span]) -> None:
         """Notes a file that was read whole and unchanged."""
         stat = entry.stat
-        if stat is None or entry.hash is None or entry.torn:
+        if stat is None:
             return
         self._add(
             {
                 "file": [entry.root, to_json(entry.path)],
                 "stat": [entry.size, str(entry.mtime), *map(str, _stat_fields(stat))],
-                "hash": entry.hash.hex(),
+                "hash": content.hex(),
                 "spans": [[s.offset, s.hash.hex(), s.at, s.length] for s in spans],
             }
         )

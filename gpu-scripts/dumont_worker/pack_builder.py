@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import mmap
 import queue
 import zlib
 from base64 import b64encode
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .native import BytesLike, blake3
+
+Buffer = mmap.mmap
 
 
 class _Checksum(Protocol):
@@ -69,15 +72,16 @@ class BufferPool:
 
     def __init__(self, count: int, size: int) -> None:
         self.size = size
-        self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Buffer | None] = queue.SimpleQueue()
         for _ in range(count):
             self._free.put(None)
 
-    def take(self) -> bytearray:
+    def take(self) -> Buffer:
         """Waits for a buffer, made when first used."""
-        return self._free.get() or bytearray(self.size)
+        # Anonymous memory: what is not written to is not there, and costs nothing.
+        return self._free.get() or mmap.mmap(-1, self.size)
 
-    def give_back(self, buffer: bytearray) -> None:
+    def give_back(self, buffer: Buffer) -> None:
         """Makes room for the next pack."""
         self._free.put(buffer)
 
@@ -87,7 +91,7 @@ class SealedPack:
     """A pack ready to be sent; `number` is the engine's own."""
 
     number: int
-    buffer: bytearray
+    buffer: Buffer
     length: int
     pin_kind: str
     pin_value: str
@@ -121,7 +125,7 @@ class PackBuilder:
         self._pin_kind = pin_kind
         self._next_number = next_number
         self._on_sealed = on_sealed
-        self._buffer: bytearray | None = None
+        self._buffer: Buffer | None = None
         self._number = 0
         self._length = 0
         self._checksum = _checksum(pin_kind)

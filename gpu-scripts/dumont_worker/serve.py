@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,7 +46,8 @@ def main(private: bytes, native_dir: str | None) -> int:
     os.umask(0o077)
     link = Link(0, sink)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: link.stop())
+        # On a thread of its own: the one that is interrupted may hold any lock.
+        signal.signal(name, lambda *_: threading.Thread(target=link.stop).start())
     os.write(sink, protocol.MARKER.encode() + b"\n")
     own = box.PrivateDir(private)
     facts = box.host_facts(own)
