@@ -15,7 +15,8 @@ import {acceptEarlier} from './earlier-packs.js'
 import type {LineageChoice} from './lineage.js'
 import {prepareParent} from './parent.js'
 import type {BoxService} from './service.js'
-import {grantFetch, SigningDesk} from './signing.js'
+import {grantFetch} from './fetching.js'
+import {SigningDesk} from './signing.js'
 import type {SigningRecord} from './signing-record.js'
 
 /** What stays the same when a create is repeated. */

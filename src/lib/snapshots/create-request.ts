@@ -3,6 +3,7 @@ import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
 import type {Store} from '../store/store.js'
 import type {Hello} from '../worker/protocol.js'
+import {defaultLabel} from './lineage.js'
 
 /** What an operator asks for; paths are absolute on the box. */
 export interface CreateSnapshotRequest {
@@ -22,6 +23,17 @@ export interface CreateSnapshotRequest {
   readonly dryRun: boolean
   /** Goes on although the store shows less than was seen before. */
   readonly acceptRollback: boolean
+}
+
+/** The label of the lineage: the name given, else host, port and path; USAGE for a name nobody could type again. */
+export function labelOf(
+  {name}: Pick<CreateSnapshotRequest, 'name'>,
+  address: string,
+  roots: readonly string[],
+): string {
+  if (name === undefined) return defaultLabel(address, roots)
+  if (/^\P{Cc}{1,200}$/u.test(name)) return name
+  throw new DumontError('USAGE', 'a name has 1 to 200 characters, none of them a control character')
 }
 
 const DEFAULT_PATH = '/workspace'

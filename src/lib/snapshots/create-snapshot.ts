@@ -1,21 +1,14 @@
-import {DumontError} from '../errors.js'
 import type {Manifest} from '../format/manifest.js'
-import {throwIfInterrupted} from '../store/interruption.js'
 import {openRepository} from '../store/repository.js'
 import {skewWarning} from '../store/skew.js'
-import type {Store} from '../store/store.js'
 import {beginLineage} from './begun-lineage.js'
-import {attemptCreate, type Attempt, type CreateContext} from './create-attempt.js'
-import type {Checked} from './create-claim.js'
-import {buildManifest} from './create-manifest.js'
-import {rootsOn, type CreateSnapshotRequest} from './create-request.js'
+import {attemptAndCommit} from './attempt-and-commit.js'
+import type {CreateContext} from './create-attempt.js'
+import {labelOf, rootsOn, type CreateSnapshotRequest} from './create-request.js'
 import {summaryOf, type SnapshotSummary} from './create-summary.js'
-import {commitManifest} from './commit.js'
-import {unreliablePacks} from './commit-check.js'
 import {connectWorker, type ConnectedBox} from './connect-worker.js'
-import {chooseLineage, defaultLabel} from './lineage.js'
+import {chooseLineage} from './lineage.js'
 import {surveyManifests} from './manifests.js'
-import {markedKeys} from './marks.js'
 import {
   openOperatorMemory,
   refuseRollback,
@@ -25,10 +18,6 @@ import {
 import {sweepQuietly} from './removal.js'
 import type {BoxService} from './service.js'
 import {openSigningRecord} from './signing-record.js'
-
-/** A quarter of the hour that marked objects stay. */
-const FRESH_MS = 15 * 60_000
-const ATTEMPTS = 3
 
 /**
  * Takes a snapshot of a box. It exists, whole and proven by this machine, when this resolves; when it rejects there is none,
@@ -87,7 +76,7 @@ async function prepare(
 ): Promise<{context: CreateContext; label: string; memory: OperatorMemory}> {
   const {random, report, stateDir, store} = service
   const roots = await rootsOn(box.session, request.paths, signal)
-  const label = request.name ?? defaultLabel(box.session.label, roots)
+  const label = labelOf(request, box.session.label, roots)
   const {readable, unreadable} = await surveyManifests(store, signal)
   const memory = openOperatorMemory(stateDir, repository.id)
   await refuseRollback(
@@ -114,75 +103,6 @@ async function prepare(
   const record = openSigningRecord(stateDir, repository.id)
   const fixed = {request, service, box, repository, record, roots, lineage, choice, committed}
   return {context: {...fixed, ...(begun ? {begun} : {})}, label, memory}
-}
-
-/** Repeats without what turned out to be missing or marked; gives up after three times. */
-async function attemptAndCommit(
-  context: CreateContext,
-  label: string,
-  signal?: AbortSignal,
-): Promise<{attempt: Attempt; manifest?: Manifest}> {
-  const {report, store} = context.service
-  const unusable = new Set(await markedKeys(store, signal))
-  for (let number = 1; number <= ATTEMPTS; number++) {
-    const attempt = await attemptCreate(context, unusable, signal)
-    const {checked} = attempt
-    if (!checked) return {attempt}
-    const manifest = buildManifest(context, label, {...attempt, checked})
-    const lost = await commitWhenReliable({context, checked, manifest}, signal)
-    if (lost.size === 0) return {attempt, manifest}
-    for (const key of lost) unusable.add(key)
-    report({
-      kind: 'note',
-      message: `${lost.size} packs went missing or are being removed: they are stored again`,
-    })
-  }
-  throw new DumontError(
-    'STORE_BUSY',
-    `packs went missing from ${store.url} in ${ATTEMPTS} attempts`,
-    {
-      hint: 'look for another program or a lifecycle rule that removes objects there, then run the command again',
-      retry: 'later',
-    },
-  )
-}
-
-/** Commits when every pack is there and none is marked; else gives those that are not to be relied on. */
-async function commitWhenReliable(
-  {
-    checked,
-    context,
-    manifest,
-  }: {readonly context: CreateContext; readonly checked: Checked; readonly manifest: Manifest},
-  signal?: AbortSignal,
-): Promise<ReadonlySet<string>> {
-  const {clock, report, store} = context.service
-  for (let round = 1; ; round++) {
-    const since = clock.now()
-    const lost = await unreliablePacks(store, checked, report, signal)
-    if (lost.size > 0) return lost
-    const isFresh = clock.now() - since < FRESH_MS
-    if (isFresh || round === ATTEMPTS) {
-      if (!isFresh) throw tooSlow(store)
-      throwIfInterrupted(signal)
-      report({kind: 'step', step: 'verify', state: 'done'})
-      report({kind: 'step', step: 'commit', state: 'started'})
-      await commitManifest(store, manifest)
-      report({kind: 'step', step: 'commit', state: 'done', detail: manifest.id})
-      return lost
-    }
-  }
-}
-
-function tooSlow(store: Store): DumontError {
-  return new DumontError(
-    'STORE_BUSY',
-    `looking for all packs in ${store.url} takes longer than ${FRESH_MS / 60_000} minutes`,
-    {
-      hint: 'run the command again when the store answers faster: nothing is sent twice',
-      retry: 'later',
-    },
-  )
 }
 
 /** The snapshot exists: whatever fails from here on is told and changes nothing about it. */

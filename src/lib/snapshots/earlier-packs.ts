@@ -25,19 +25,36 @@ export async function acceptEarlier(
   options: EarlierOptions,
   signal?: AbortSignal,
 ): Promise<PackClaim[]> {
-  const accepted = await mapBounded(packs, 8, (pack) => isAcceptable(pack, options, signal), signal)
+  const records = new Map<string, ReturnType<SigningRecord['read']>>()
+  const signedIn = (snapshot: string) => {
+    const read = records.get(snapshot) ?? options.record.read(snapshot)
+    records.set(snapshot, read)
+    return read
+  }
+  const accepted = await mapBounded(
+    packs,
+    8,
+    (pack) => isAcceptable(pack, {...options, signedIn}, signal),
+    signal,
+  )
   return packs.filter((_pack, index) => accepted[index])
 }
 
 async function isAcceptable(
   pack: PackClaim,
-  {committed, lineage, record, store, unusable}: EarlierOptions,
+  {
+    committed,
+    lineage,
+    signedIn,
+    store,
+    unusable,
+  }: EarlierOptions & {readonly signedIn: SigningRecord['read']},
   signal?: AbortSignal,
 ): Promise<boolean> {
   const snapshot = KEY.exec(pack.key)?.groups?.['snapshot']
   if (snapshot === undefined || committed.has(snapshot) || unusable.has(pack.key)) return false
   if (!isExactly(await store.head(pack.key, signal), pack.length, pack.pin)) return false
-  const signed = (await record.read(snapshot)).get(pack.key)
+  const signed = (await signedIn(snapshot)).get(pack.key)
   if (signed)
     return (
       signed.lineage === lineage && signed.length === pack.length && samePin(signed.pin, pack.pin)

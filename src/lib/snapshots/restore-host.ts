@@ -9,7 +9,7 @@ import {connectWorker, type ConnectedBox} from './connect-worker.js'
 import {memoryFor} from './create-request.js'
 import {checkTarget} from './local-target.js'
 import type {BoxService} from './service.js'
-import {grantFetch} from './signing.js'
+import {grantFetch} from './fetching.js'
 
 /** How a snapshot is to be written; the same for every box. */
 export interface RestoreOptions {

@@ -147,20 +147,3 @@ export class SigningDesk {
 function contentOf({length, pin}: {readonly length: number; readonly pin: Pin}): string {
   return `${length} ${pin.kind} ${pin.value}`
 }
-
-/** GET URLs, for keys of the request in hand only. */
-export async function grantFetch(
-  keys: readonly string[],
-  allowed: ReadonlySet<string>,
-  reach: Reach,
-): Promise<readonly GrantedUrl[]> {
-  const foreign = keys.find((key) => !allowed.has(key))
-  if (foreign !== undefined)
-    throw offProtocol(`a request to read ${foreign}, which is none of its business`)
-  return Promise.all(
-    keys.map(async (key) => {
-      const {headers, url} = await reach.sign({method: 'GET', key})
-      return {key, url, headers: {...headers}}
-    }),
-  )
-}

@@ -1,6 +1,7 @@
 import type * as v from 'valibot'
 import type {Clock} from '../clock.js'
 import type {RemoteProcess, Session} from '../remote/session.js'
+import {beat, SILENCE_MS} from './heartbeat.js'
 import {linesAfterMarker} from './line-reader.js'
 import {writeMessages, type MessageWriter} from './message-writer.js'
 import {
@@ -18,8 +19,6 @@ import {keepTail} from './stderr-tail.js'
 import {untilAborted} from './until-aborted.js'
 import {endedEarly, otherVersion, silent} from './worker-failures.js'
 
-const HEARTBEAT_MS = 10_000
-const SILENCE_MS = 60_000
 /** Time a worker has between `cancel` and being killed. */
 const GRACE_MS = 2000
 /** Questions the worker may have open; far above 2 · parts, so only a broken worker meets it. */
@@ -63,7 +62,14 @@ export class Conversation {
     const reading = this.#read()
     this.#exited = this.#watch(reading)
     session.lost.catch((error: unknown) => this.#fail(error))
-    this.#beat().catch((error: unknown) => this.#fail(error))
+    const {signal} = this.#gone
+    beat(
+      clock,
+      {heard: () => this.#heard, send: () => this.#writer.write({type: 'heartbeat'})},
+      signal,
+    )
+      .then((isSilent) => isSilent && this.#fail(silent(this.#label, SILENCE_MS)))
+      .catch((error: unknown) => this.#fail(error))
   }
 
   async open(signal?: AbortSignal): Promise<Hello> {
@@ -167,16 +173,6 @@ export class Conversation {
       this.#fail(error)
     } finally {
       this.#gone.abort()
-    }
-  }
-
-  async #beat(): Promise<void> {
-    while (!this.#gone.signal.aborted) {
-      await this.#clock.sleep(HEARTBEAT_MS, this.#gone.signal).catch(() => {})
-      if (this.#gone.signal.aborted) return
-      if (this.#clock.now() - this.#heard >= SILENCE_MS)
-        return this.#fail(silent(this.#label, SILENCE_MS))
-      this.#writer.write({type: 'heartbeat'}).catch((error: unknown) => this.#fail(error))
     }
   }
 

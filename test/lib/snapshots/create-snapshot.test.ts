@@ -103,6 +103,10 @@ describe('a snapshot', () => {
     await expect(bench.create({paths: ['relative']})).rejects.toMatchObject({code: 'USAGE'})
   })
 
+  test.each(['', 'a\nb', 'x'.repeat(300)])('is not called %p', async (name) => {
+    await expect(bench.create({name})).rejects.toMatchObject({code: 'USAGE'})
+  })
+
   test('is refused when the store shows less than this machine has seen', async () => {
     await bench.create()
     const second = await bench.create()
