@@ -328,3 +328,18 @@ def test_two_restores_into_one_place_are_refused(box: Rig, source: Path, tmp_pat
 
 def test_too_little_memory_is_refused(box: Rig, source: Path, tmp_path: Path):
     assert box.fails(box.save(source), tmp_path / "out", memory=32 * MIB).code == "USAGE"
+
+
+@root_only
+def test_a_group_that_spans_two_file_systems_becomes_copies_and_is_said(box, tmp_path, little_disk):
+    source = tmp_path / "source"
+    (source / "little").mkdir(parents=True)
+    (source / "a").write_bytes(b"shared")
+    os.link(source / "a", source / "little/again")
+    snapshot = box.save(source)
+    # The target holds the mount `little`.
+    result = box.restore(snapshot, tmp_path)
+    assert result["failed"] == 0
+    assert (little_disk / "again").read_bytes() == b"shared"
+    assert box.last.warnings["link"] == 1
+    assert (little_disk / "again").stat().st_mtime_ns == (source / "a").stat().st_mtime_ns
