@@ -1,17 +1,18 @@
-"""Entry point: `worker.pyz --native DIR --private DIR` talks to the operator's machine; `engine` starts an engine."""
+"""Entry point: `worker.pyz --native DIR --private DIR`, or `worker.pyz engine FD PARENT`."""
 
 import argparse
 import os
 import sys
 
 if not __package__:
-    # Run as a directory (from the source tree): the package's own modules must not shadow the standard library's.
+    # Run as a directory (from the source tree): the package's own modules must not shadow the
+    # standard library's.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     __package__ = "dumont_worker"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code: 0 after the end of stdin, 130 when cancelled in the middle of a request."""
+    """Returns the exit code: 0 after the end of stdin, 130 when a request was cut short."""
     arguments = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="dumont-worker", allow_abbrev=False)
     parser.add_argument("--native", help="directory with the native helpers")
@@ -20,13 +21,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument("parent", type=int)
         options = parser.parse_args(arguments[1:])
         _use_native(options.native)
-        from dumont_worker import engine
+        from dumont_worker import engine  # noqa: PLC0415 - an engine needs little
 
         return engine.main(options.descriptor, options.parent)
     parser.add_argument("--private", required=True, help="the worker's own directory")
     options = parser.parse_args(arguments)
     _use_native(options.native)
-    from dumont_worker import serve
+    from dumont_worker import serve  # noqa: PLC0415 - the path is set only now
 
     return serve.main(os.fsencode(options.private), options.native)
 

@@ -80,13 +80,13 @@ def host_facts(private: PrivateDir) -> dict[str, Any]:
 
 
 def box_identity(private: PrivateDir) -> str:
-    """64 hexadecimal digits: the same for this box as long as disk, machine and container stay the same."""
+    """64 hexadecimal digits that stay as long as disk, machine and container do."""
     machine = _read("/etc/machine-id") or _read("/var/lib/dbus/machine-id")
     return hashlib.sha256(b"\0".join((private.identity(), machine, _container()))).hexdigest()
 
 
 def home() -> bytes:
-    """The home directory of the worker's user: HOME, as every shell has it, else what the password database says."""
+    """The worker's home directory: HOME, as shells have it, else of the password database."""
     told = os.environb.get(b"HOME", b"")
     if told.startswith(b"/"):
         return told

@@ -81,7 +81,7 @@ class ChunkTable:
             return True
 
     def known(self, contents: Iterable[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:
-        """Where the bytes of small files, by size and content hash, lie already; None if nowhere."""
+        """Where small files, by size and content hash, lie already; None for those unknown."""
         with self._lock:
             return [self._spans_of(size, content) for size, content in contents]
 
@@ -134,7 +134,7 @@ class ChunkTable:
         return None if inherited is None else self.number_of_parent(inherited)
 
     def number_of_parent(self, number: int) -> int:
-        """This index' number of a chunk of the parent."""
+        """The number that a chunk of the parent has in this index."""
         found = self._parent_numbers.get(number)
         if found is None:
             if self._parent is None:

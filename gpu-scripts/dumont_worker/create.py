@@ -1,4 +1,4 @@
-"""A create: scans, hands out work to engines, and writes the index of what they found and stored."""
+"""A create: scans, hands out work to engines, writes the index of what they stored."""
 
 import os
 import time
@@ -30,7 +30,10 @@ _SCAN, _TRANSFER, _INDEX = "scan", "transfer", "index"
 
 
 def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
-    """Makes one snapshot, all but its manifest; gives the fields of `result`. Raises WorkerError, Cancelled."""
+    """Makes one snapshot, all but its manifest; gives the fields of `result`.
+
+    Raises WorkerError, Cancelled.
+    """
     roots = resolve_roots(list(request.roots))
     scan = Scan(
         roots,
@@ -64,7 +67,7 @@ def _protected(request: CreateRequest, box: Box) -> set[tuple[int, int]]:
 
 
 def _described(roots: list[Root], scan: Scan) -> dict[str, Any]:
-    """The parts of the result that only scan and roots know; lists are filled as the scan goes on."""
+    """What only scan and roots know of the result; lists are filled as the scan goes on."""
     told = []
     for root in roots:
         fields: dict[str, Any] = {"path": to_json(root.path), "type": root.kind}

@@ -76,7 +76,7 @@ class Crew:
             self._send(unit)
 
     def take_answers(self, wait: bool) -> None:
-        """Takes all answers that are there; with `wait` at least one, or a look around after 0.2 s."""
+        """Takes all answers that are there; with `wait`, waits up to 0.2 s for the first."""
         try:
             self._take(*self._events.get(timeout=0.2 if wait else 0.0))
             while True:
@@ -111,7 +111,7 @@ class Crew:
         self._pool.send(engine, ("unit", unit))
 
     def _on_message(self, engine: int, message: Message) -> None:
-        """On the engine's thread: answers what can be answered at once, keeps the rest for `take_answers`."""
+        """Answers at once, on the engine's thread, or keeps it for `take_answers`."""
         kind = message[0]
         if kind == "claim":
             self._answer(engine, message[1], self._table.claim(message[2]))

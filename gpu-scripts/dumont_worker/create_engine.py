@@ -1,4 +1,4 @@
-"""An engine of a create: reads, hashes, encodes and packs on compute threads, sends on uploader threads."""
+"""An engine of a create: compute threads read, encode and pack, uploader threads send."""
 
 import itertools
 import queue

@@ -61,7 +61,7 @@ class Bundle(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A unit of work: a span of a larger file. The last attempt is `lenient`: it stores what it finds."""
+    """A unit of work: a span of a larger file. A `lenient` one stores whatever it finds."""
 
     unit: int
     slot: int

@@ -1,4 +1,4 @@
-"""Turns the scan into units of work: unchanged files pass by, small ones are bundled, large ones are cut."""
+"""From scan to units of work: unchanged files pass by, small ones are bundled, large ones cut."""
 
 import os
 from collections import deque

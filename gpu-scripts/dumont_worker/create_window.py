@@ -1,4 +1,4 @@
-"""The entries on their way into the index: taken in path order, finished in any, written in path order."""
+"""Entries on their way into the index: finished in any order, written in path order."""
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,6 @@
-"""The life of one engine process, whichever its role: starts, runs, tells its failure, dies with the coordinator."""
+"""The life of one engine process: runs its role, tells its failure, dies with the coordinator."""
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -30,7 +31,10 @@ class Role(Protocol):
 
 
 class Port:
-    """An engine's way to the coordinator: `inbox` is filled by a thread of its own, so neither side ever blocks the other."""
+    """An engine's way to the coordinator.
+
+    `inbox` is filled by a thread of its own, so neither side ever blocks the other.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -44,9 +48,9 @@ class Port:
         threading.Thread(target=self._read, name="port", daemon=True).start()
 
     def divert(self, handler: Callable[[Message], bool]) -> None:
-        """Lets `handler` take messages on the reading thread; what it answers False to goes to `inbox`.
+        """Lets `handler` take messages first; what it answers False to goes to `inbox`.
 
-        It must not block. Messages that arrived before are in the inbox.
+        It runs on the reading thread and must not block. What came before lies in the inbox.
         """
         self._handler = handler
 
@@ -56,7 +60,7 @@ class Port:
             self._connection.send(message)
 
     def fail(self, error: BaseException) -> None:
-        """Tells the coordinator that the run is lost; the first failure counts. Safe from any thread."""
+        """Tells the coordinator that the run is lost; only the first failure counts."""
         if self.failed.is_set():
             return
         self.failed.set()
@@ -93,7 +97,8 @@ def as_worker_error(error: BaseException) -> WorkerError:
 def main(descriptor: int, parent: int) -> int:
     """Runs the engine behind `descriptor` for the coordinator with process id `parent`."""
     _die_with(parent)
-    # A Ctrl-C at the operator's terminal reaches a local worker's whole group; the coordinator decides what ends.
+    # A Ctrl-C at the operator's terminal reaches a local worker's whole group; the coordinator
+    # decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(descriptor)
     role, number, settings = connection.recv()
@@ -111,9 +116,8 @@ def main(descriptor: int, parent: int) -> int:
 
 
 def _die_with(parent: int) -> None:
-    try:
+    # Where this is not to be had, the end of the connection ends the process a moment later.
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        pass  # The end of the connection ends the process as well, only a moment later.
     if os.getppid() != parent:
         os._exit(1)

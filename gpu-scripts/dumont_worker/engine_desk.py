@@ -14,7 +14,7 @@ _PATIENCE = 180.0
 
 
 class EngineDesk:
-    """Asks through the port. Answers come as `("answer", ticket, value)`, where a value may be a WorkerError."""
+    """Asks through the port; answers are `("answer", ticket, value)`, a value or WorkerError."""
 
     def __init__(self, port: Port) -> None:
         self._port = port

@@ -1,4 +1,4 @@
-"""What an engine has done since it last told: told a few times a second, from any number of threads."""
+"""Counts what the threads of an engine do, and tells it a few times a second."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Engine processes: started apart, talked to in tuples, and never able to leave the coordinator waiting."""
+"""Engine processes: talked to in tuples, never able to leave the coordinator waiting."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from .errors import WorkerError
 Role = Literal["create", "restore"]
 Message = tuple[Any, ...]
 
-# What an engine may know of the environment: where libraries and certificates lie, and nothing secret.
+# All that an engine may know of the environment: nothing of it is secret.
 _KEPT = (
     "HOME",
     "LANG",
@@ -35,7 +35,7 @@ _SET = {
     "MKL_NUM_THREADS": "1",
     # Few arenas keep freed buffers of one thread usable by the next, and so the memory bound true.
     "MALLOC_ARENA_MAX": "2",
-    # Chunks come and go by the thousand: keep up to 32 MiB on the heap instead of mapping each afresh.
+    # Chunks come and go by the thousand: they stay on the heap instead of being mapped afresh.
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "33554432",
 }
@@ -56,9 +56,10 @@ def engine_environment() -> dict[str, str]:
 class EnginePool:
     """`count` engine processes of one role.
 
-    `on_message(engine, message)` runs on a thread of that engine and must not block. When an engine fails, raises or
-    dies, it is called once with `("failed", WorkerError)`, and from then on `check` and `send` raise that error.
-    Must be made on the main thread: the kernel ends engines together with the thread that started them.
+    `on_message(engine, message)` runs on a thread of that engine and must not block. When an
+    engine raises or dies, it is called once with `("failed", WorkerError)`, and from then on
+    `check` and `send` raise that error. Must be made on the main thread: the kernel ends engines
+    together with the thread that started them.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class EnginePool:
             raise self.failure or lost from error
 
     def close(self, patience: float = 30.0) -> None:
-        """Ends the engines after their work: says `("end",)`, waits, kills what is left; raises their failure."""
+        """Ends the engines after their work, kills what is left; raises their failure."""
         try:
             for engine in range(len(self._engines)):
                 self.send(engine, ("end",))

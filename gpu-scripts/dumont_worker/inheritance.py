@@ -21,7 +21,7 @@ _URLS = 3
 def open_parent(
     link: Link, desk: OperatorDesk, parent: Parent | None, roots: list[bytes]
 ) -> ParentIndex | None:
-    """Reads the parent's packs and chunks; None when there is none, or nothing of it may be named."""
+    """Reads the parent's packs and chunks; None when there is nothing that may be named."""
     if parent is None or not parent.reuse:
         return None
     packs = decode_packs(fetch_checked(desk, parent.packs, link.cancelled), parent.id)
@@ -38,7 +38,7 @@ def open_parent(
 
 
 def fetch_checked(desk: OperatorDesk, ref: ObjectRef, cancelled: Flag) -> bytes:
-    """Fetches an index object and proves that it is the one the manifest names; raises INTEGRITY."""
+    """Fetches an index object, proven to be the one the manifest names; raises INTEGRITY."""
     if not 0 < ref.length <= SEGMENT_LIMIT:
         raise integrity(f"{ref.key} has an impossible length")
     for _ in range(_URLS - 1):

@@ -1,4 +1,4 @@
-"""What an interrupted create has finished: packs the store accepted and files read whole, line by line on disk."""
+"""What an interrupted create had finished: accepted packs and whole files, line by line."""
 
 import contextlib
 import fcntl
@@ -44,7 +44,7 @@ class Journal:
         self._thread: threading.Thread | None = None
 
     def load(self, parent: str | None) -> None:
-        """Reads earlier runs; forgets them when `parent` shows that their snapshot was committed."""
+        """Reads earlier runs; forgets them when `parent` shows that they were committed."""
         if os.fstat(self._file.fileno()).st_size > _LARGEST:
             self._file.truncate(0)
         end = 0
@@ -88,7 +88,7 @@ class Journal:
         )
 
     def find(self, entry: Entry) -> tuple[bytes, list[Span]] | None:
-        """Gives content hash and spans of a file that an earlier run read and that is quiet since."""
+        """Gives content hash and spans of a file that was read earlier and is quiet since."""
         place = self._files.get(_place_key(entry.root, entry.path))
         if place is None:
             return None

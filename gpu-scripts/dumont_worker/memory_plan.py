@@ -43,7 +43,7 @@ def plan_memory(memory: int, parts: int, cpus: int) -> MemoryPlan:
         for threads in (2, 1):
             left = memory - COORDINATOR - engines * (ENGINE + threads * THREAD)
             plan = _share(left, parts, engines, threads)
-            # A plan that cuts the parts asked for by more than half is worth trying with fewer engines.
+            # Rather fewer engines than fewer than half of the parts asked for.
             if plan is not None and (engines == threads == 1 or 2 * sum(plan.parts) >= parts):
                 return plan
     least = COORDINATOR + ENGINE + THREAD + 2 * SMALLEST_PACK

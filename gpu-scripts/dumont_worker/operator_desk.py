@@ -1,4 +1,4 @@
-"""The coordinator's questions about the store to the operator's machine: its own and those of its engines."""
+"""The questions of coordinator and engines about the store to the operator's machine."""
 
 import queue
 import threading
@@ -37,7 +37,7 @@ class OperatorDesk:
         threading.Thread(target=work, name="desk", daemon=True).start()
 
     def ask(self, what: str, value: Any, answer: Answer) -> None:
-        """Takes an engine's question; `answer` is called on the desk's thread with value or WorkerError."""
+        """Takes an engine's question; `answer` gets value or WorkerError, on the desk's thread."""
         self._questions.put((what, value, answer))
 
     def close(self) -> None:

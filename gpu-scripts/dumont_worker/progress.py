@@ -1,4 +1,4 @@
-"""Counters of a run, cheap to add to from any thread; a ticker sends what they say a few times a second."""
+"""Counters of a run, cheap to add to from any thread."""
 
 import threading
 
@@ -6,7 +6,7 @@ _COUNTS = ("files", "raw", "stored", "transferred")
 
 
 class Progress:
-    """Thread-safe counters of the `progress` message; any of them may go down when a part starts again."""
+    """The fields of the `progress` message; any may go down when a part starts again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What the operator's machine may say: every message validated into a frozen value before anything acts on it."""
+"""What the operator's machine may say, validated before anything acts on it."""
 
 import json
 import re
@@ -37,7 +37,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The snapshot a create leans on; `roots` are its root paths, None when they are the request's."""
+    """The snapshot a create leans on; `roots` are its paths, None when they are the request's."""
 
     id: str
     roots: tuple[bytes, ...] | None

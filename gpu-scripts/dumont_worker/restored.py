@@ -32,7 +32,7 @@ def read(private: PrivateDir) -> list[dict[str, Any]]:
 def record(
     private: PrivateDir, lineage: str, snapshot: str, roots: list[bytes], complete: bool
 ) -> None:
-    """Notes at the end of a restore where this snapshot's roots now lie; replaces what was known of these roots."""
+    """Notes where a snapshot's roots now lie; replaces what was known of these roots."""
     told = [to_json(root) for root in roots]
     items = [item for item in read(private) if item["roots"] != told]
     items.append({"lineage": lineage, "snapshot": snapshot, "roots": told, "complete": complete})

@@ -1,4 +1,4 @@
-"""The coordinator's life: says hello, answers one request after the other, ends with the session."""
+"""The coordinator's life: hello, one request after the other, the end of the session."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""The conversation with the operator's machine: JSON lines in, JSON lines out, heartbeats, and the end of both."""
+"""The conversation with the operator's machine: JSON lines, heartbeats, and its end."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from .progress import Progress
 
 Request = protocol.CreateRequest | protocol.RestoreRequest
 
-# Within two seconds of a cancel nothing of the worker may be left; what has not unwound by then is cut off.
+# Two seconds after a cancel nothing of the worker may be left; what has not unwound is cut off.
 _GRACE_SECONDS = 1.5
 _MOST_WARNINGS = 1000
 EXIT_CANCELLED = 130
@@ -32,8 +32,9 @@ def _cut_off(code: int) -> None:
 class Link:
     """Thread-safe messages to and from the operator's machine.
 
-    Everything that waits calls `check()` or looks at `cancelled`, which is set by a cancel message, the end of stdin,
-    a broken stdout and 60 s of silence; the process is cut off 1.5 s later whatever it is doing.
+    Everything that waits calls `check()` or looks at `cancelled`, which is set by a cancel
+    message, the end of stdin, a broken stdout and 60 s of silence. The process is cut off 1.5 s
+    later, whatever it is doing.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Link:
             self.stop()
 
     def request(self, type_: str, patience: float = 120.0, **fields: object) -> dict[str, Any]:
-        """Asks the operator's machine and waits at most `patience` seconds; raises Cancelled or WorkerError."""
+        """Asks and waits at most `patience` seconds; raises Cancelled or WorkerError."""
         self.check()
         answers: queue.SimpleQueue[protocol.Reply | None] = queue.SimpleQueue()
         with self._lock:
@@ -117,7 +118,7 @@ class Link:
         return reply.fields
 
     def warn(self, code: str, path: bytes, message: str) -> None:
-        """Tells of something that makes the result incomplete; all are counted, the first 1000 sent."""
+        """Tells of something that makes the result incomplete; only the first 1000 are sent."""
         with self._lock:
             sent = self.warnings.total() < _MOST_WARNINGS
             self.warnings[code] += 1
@@ -130,7 +131,7 @@ class Link:
             self.notes[code] += 1
 
     def stop(self) -> None:
-        """Ends the session: wakes every waiter, and cuts the process off if it is still there after the grace."""
+        """Ends the session: wakes every waiter, cuts the process off after the grace."""
         if self.cancelled.is_set():
             return
         self.cancelled.set()
@@ -144,7 +145,7 @@ class Link:
         timer.start()
 
     def finish(self, answer: Callable[[], None]) -> None:
-        """Ends one request: what is still unsaid first, then its answer, then room for the next request."""
+        """Ends one request: says what is still unsaid, makes room for the next, answers."""
         unsaid = self.warnings.total() - _MOST_WARNINGS
         if unsaid > 0:
             self.send("warning", code="more", path="", message="more warnings", count=unsaid)

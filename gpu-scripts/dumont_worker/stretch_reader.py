@@ -20,7 +20,7 @@ class Changed(Exception):
 
 
 class StretchReader:
-    """Reads a stretch of an open file: spans of chunks, and hashes of the blocks that start in it."""
+    """Reads a stretch of an open file: its chunks, and the hashes of blocks that start in it."""
 
     def __init__(self, fd: int, stretch: Stretch, buffer: bytearray, store: Store) -> None:
         self.spans: list[Span] = []

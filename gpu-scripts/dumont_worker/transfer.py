@@ -1,4 +1,4 @@
-"""PUT and GET of single objects over signed URLs: standard library only, bounded retries, silence is a fault."""
+"""PUT and GET of single objects over signed URLs: bounded retries, silence is a fault."""
 
 import contextlib
 import http.client

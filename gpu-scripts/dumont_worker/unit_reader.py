@@ -1,4 +1,4 @@
-"""Carries out units of work of a create: reads files, says what became of them and of their chunks."""
+"""Carries out units of work: reads files, says what became of them and of their chunks."""
 
 import os
 
@@ -25,12 +25,12 @@ ATTEMPTS = 3
 
 
 class UnitReader:
-    """One compute thread's reader. `store` is given every chunk; `chunks` holds those newly stored."""
+    """One compute thread's reader: `store` gets every chunk, `chunks` are those newly stored."""
 
     def __init__(self, desk: EngineDesk, store: Store) -> None:
         self.chunks: list[Chunk] = []
         self.uncounted = 0
-        """Bytes of this unit that never became a chunk, or in vain: known files, and changed ones."""
+        """Bytes of known files, which no chunk was made of, less those read in vain."""
         self._desk = desk
         self._store = store
         self._buffer = bytearray(WINDOW)

@@ -1,4 +1,4 @@
-"""One object into the store: ask for a URL, send, settle what is ambiguous, ask again when a URL has expired."""
+"""One object into the store: signed, sent, settled when ambiguous, signed anew when expired."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ from . import transfer
 from .cancellation import Flag
 from .errors import WorkerError
 
-# A URL lives up to 15 minutes and every round ends in a decision of the store: more rounds show a fault.
+# A URL lives up to 15 minutes, and every round ends in a decision of the store.
 _ROUNDS = 6
 
 
@@ -49,7 +49,7 @@ def upload(
             raise _refused(outcome)
     raise WorkerError(
         "STORE_BUSY",
-        f"the store did not accept an object in {_ROUNDS} rounds ({outcome.kind}: {outcome.detail})",
+        f"the store did not accept an object in {_ROUNDS} rounds ({outcome.detail})",
         retry=True,
     )
 

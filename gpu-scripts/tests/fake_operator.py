@@ -257,7 +257,10 @@ class WorkerFailed(Exception):
 
 @dataclass
 class FakeOperator:
-    """Runs one worker and answers it by the rules of docs/protocol.md; breaches are kept in `broken_rules`."""
+    """Runs one worker and answers it by the rules of docs/protocol.md.
+
+    Breaches are kept in `broken_rules`.
+    """
 
     store: FakeStore
     private: Path

@@ -6,10 +6,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from fake_operator import FakeStore
+
 from dumont_worker.entry import ChunkRecord, Entry
 from dumont_worker.frame import decode_frame
 from dumont_worker.index import IndexReader, PackRecord, decode_packs
-from fake_operator import FakeStore
 
 
 class Snapshot:
@@ -58,7 +59,8 @@ class Snapshot:
             record = self.chunks[number]
             pack = self.store.objects[self.packs[record.pack].key]
             frame = pack[record.at : record.at + record.stored]
-            self._decoded[number] = bytes(decode_frame(frame, record.hash, record.raw, record.frame))
+            raw = decode_frame(frame, record.hash, record.raw, record.frame)
+            self._decoded[number] = bytes(raw)
         return self._decoded[number]
 
     def _object(self, ref: dict[str, Any]) -> bytes:
@@ -71,7 +73,7 @@ class Snapshot:
 def assert_same(snapshot: Snapshot, root: Path, number: int = 0) -> None:
     """The snapshot's entries of a root are exactly what lies there."""
     entries = {entry.path: entry for entry in snapshot.entries if entry.root == number}
-    found = {b"": root} if root.is_dir() else {b"": root}
+    found = {b"": root}
     if root.is_dir():
         base = os.fsencode(root)
         for directory, dirs, files in os.walk(base):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_operator import Fault, FakeOperator, FakeStore, WorkerFailed, parent_of
+from fake_operator import FakeOperator, FakeStore, Fault, WorkerFailed, parent_of
 from read_snapshot import Snapshot, assert_same
 
 MIB = 1 << 20
@@ -105,7 +105,9 @@ def wait_until(condition: Any, seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
-def test_a_snapshot_holds_the_tree(operator: FakeOperator, store: FakeStore, tmp_path: Path) -> None:
+def test_a_snapshot_holds_the_tree(
+    operator: FakeOperator, store: FakeStore, tmp_path: Path
+) -> None:
     root = make_tree(tmp_path / "tree")
 
     result = operator.create(root)
@@ -224,11 +226,8 @@ def test_a_parent_of_another_box_is_not_leaned_on(
 
     result = operator.create(root, parent=parent)
 
-    assert all(pack.key.split("/")[1] == operator.snapshot for pack in _packs(store, operator, result))
-
-
-def _packs(store: FakeStore, operator: FakeOperator, result: dict[str, Any]) -> Any:
-    return Snapshot(store, result, operator.snapshot).packs
+    packs = Snapshot(store, result, operator.snapshot).packs
+    assert {pack.key.split("/")[1] for pack in packs} == {operator.snapshot}
 
 
 def test_a_damaged_index_of_the_parent_is_refused(

@@ -1,4 +1,7 @@
-"""From scan to index: order, hard links whose first member is lost, files that change, answers that come late."""
+"""From scan to index.
+
+Order, hard links whose first member is lost, files that change, answers that come late.
+"""
 
 import os
 from collections.abc import Iterator

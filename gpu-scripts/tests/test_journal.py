@@ -141,9 +141,7 @@ def test_nothing_behind_a_damaged_line_is_believed(path: bytes) -> None:
     ("parent", "kept"),
     [(None, True), ("20261122T140200Z-k3f7qz", True), (RUN, False), (LATER, False)],
 )
-def test_a_committed_snapshot_ends_its_journal(
-    path: bytes, parent: str | None, kept: bool
-) -> None:
+def test_a_committed_snapshot_ends_its_journal(path: bytes, parent: str | None, kept: bool) -> None:
     written(path)
     journal = loaded(path, parent)
     assert bool(journal.packs) is kept

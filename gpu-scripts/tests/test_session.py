@@ -77,7 +77,7 @@ def in_background(task: Callable[[], Any]) -> Callable[[], Any]:
     def work() -> None:
         try:
             outcome.append(task())
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             outcome.append(error)
 
     thread = threading.Thread(target=work)

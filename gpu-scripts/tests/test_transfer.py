@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_operator import Fault, FakeStore, _pin
+from fake_operator import FakeStore, Fault, _pin
 
 from dumont_worker import transfer
 from dumont_worker.cancellation import Cancelled
@@ -168,7 +168,7 @@ def test_downloads_that_never_move_end(store: FakeStore) -> None:
 
 def test_redirects_are_not_followed(store: FakeStore) -> None:
     signed = store.sign("GET", KEY, {})
-    store.get = lambda request: _redirect(request)  # type: ignore[method-assign]
+    store.get = _redirect  # type: ignore[method-assign]
     with pytest.raises(WorkerError) as failure:
         transfer.get(signed, (0, 9), None, None, never())
     assert failure.value.code == "ACCESS_DENIED"

@@ -1,7 +1,11 @@
-"""Reading files that change, shrink, grow and vanish under the reader's hands; holes; edges of blocks."""
+"""Reading files that change, shrink, grow and vanish under the reader's hands; holes.
+
+Edges of blocks.
+"""
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +262,7 @@ def test_block_hashes_of_all_units_make_the_content_hash(
     (tmp_path / "a").write_bytes(data)
     bounds = [0, *edges, len(data)]
     slot = Slot(0, with_stat(_entry(), bench.stat("a")))
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         pieces = tuple(
             Piece(at, min(CHUNK_MAX, end - at), 2) for at in range(start, end, CHUNK_MAX)
         )
