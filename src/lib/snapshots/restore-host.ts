@@ -71,7 +71,7 @@ export interface RestoreSource {
 /** Restores onto one box. Rejects when nothing, or not everything, could be attempted; entries that failed are a result. */
 export async function restoreHost(
   host: string,
-  {manifest, readable}: RestoreSource,
+  {manifest, readable: keys}: RestoreSource,
   {options, service}: {readonly options: RestoreOptions; readonly service: BoxService},
   signal?: AbortSignal,
 ): Promise<HostRestore> {
@@ -88,7 +88,7 @@ export async function restoreHost(
     report({kind: 'step', step: 'restore', state: 'started', host})
     const warnings = new BoxWarnings(report, host)
     const handlers: RequestHandlers = {
-      fetch: (keys) => grantFetch(keys, readable, box.reach),
+      fetch: (asked) => grantFetch(asked, keys, box.reach),
       confirm: ({count, examples}) =>
         options.confirmDelete({
           host,
@@ -100,19 +100,21 @@ export async function restoreHost(
     }
     const result = await box.worker.restore(requestOf(manifest, options, box), handlers, signal)
     report({kind: 'step', step: 'restore', state: 'done', host})
+    const failures = result.failures.map(readable)
+    for (const failure of failures) report({kind: 'warning', ...failure, host})
     return {
       ...result,
-      failures: result.failures.map(({code, message, path}) => ({
-        code,
-        message: untrusted(message, 300),
-        path: displayByteString(path, 4096),
-      })),
+      failures,
       warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},
       seconds: (service.clock.now() - begun) / 1000,
     }
   } finally {
     await box.close()
   }
+}
+
+function readable({code, message, path}: RestoreResult['failures'][number]): FailedEntry {
+  return {code, message: untrusted(message, 300), path: displayByteString(path, 4096)}
 }
 
 /** Before anything is downloaded: a codec that this box cannot undo would only be met in the middle. */

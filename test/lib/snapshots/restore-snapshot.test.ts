@@ -115,6 +115,9 @@ describe('a restore', () => {
         void worker.say({type: 'result', to, ...RESULT, failed: 1, failures}),
     })
     expect(exitCodeOfRestore(summary)).toBe(exit)
+    expect(bench.events).toContainEqual(
+      expect.objectContaining({kind: 'warning', code, host: 'one'}),
+    )
     expect(summary).toMatchObject({
       failed: 1,
       hosts: [{failures: [{path: 'a\\u{1b}', message: 'bad\\u{1b}'}]}],
