@@ -65,6 +65,7 @@ def with_stat(entry: Entry, found: FileStat) -> Entry:
     if (
         stat is not None
         and (stat.dev, stat.ino, entry.size, entry.mtime, stat.ctime, entry.mode) == found[:6]
+        and (entry.uid, entry.gid) == found[6:]
     ):
         return entry
     fs = entry.stat.fs if entry.stat is not None else 0
@@ -73,6 +74,11 @@ def with_stat(entry: Entry, found: FileStat) -> Entry:
         size=found.size,
         mtime=found.mtime,
         mode=found.mode,
+        uid=found.uid,
+        gid=found.gid,
+        # Names were looked up for the owner of the scan.
+        user=entry.user if entry.uid == found.uid else None,
+        group=entry.group if entry.gid == found.gid else None,
         stat=Stat(found.ctime, found.ino, found.dev, fs),
     )
 
@@ -136,8 +142,8 @@ class Window:
     def write_ready(self) -> Iterator[Slot]:
         """Writes what is ready at the front.
 
-        Yields written slots, and once each hard link whose first member was left out: it becomes
-        the first member and is to be read.
+        Yields written slots, and once each hard link whose first member was left out, or was
+        another file when it was read: it becomes the first member and is to be read.
         """
         while self._slots:
             slot = self._slots[0]
@@ -153,7 +159,10 @@ class Window:
 
     def _is_orphan(self, slot: Slot) -> bool:
         link = slot.entry.link
-        return link is not None and slot.entry.kind == "file" and self._groups.get(link) is None
+        if link is None or slot.entry.kind != "file":
+            return False
+        first = self._groups.get(link)
+        return first is None or not _same_inode(first, slot.entry)
 
     def _write(self, slot: Slot) -> bool:
         """Writes one slot; False while a chunk of it is in work elsewhere."""
@@ -199,3 +208,11 @@ class Window:
         tally.torn += entry.torn
         if entry.link is None:
             tally.raw += sum([extent.length for extent in entry.extents])
+
+
+def _same_inode(one: Entry, other: Entry) -> bool:
+    """Whether two names were of one file when they were looked at."""
+    here, there = one.stat, other.stat
+    if here is None or there is None:
+        return False
+    return (here.dev, here.ino) == (there.dev, there.ino)
