@@ -14,7 +14,7 @@ export default class SnapshotDelete extends BaseCommand {
 snapshot that is being taken at the same time loses nothing.`
 
   static override examples = [
-    '<%= config.bin %> <%= command.id %> 20261123T140200Z-k3f9qz',
+    '<%= config.bin %> <%= command.id %> 20261123T140200Z-k3f7qz',
     '<%= config.bin %> <%= command.id %> 20261101 20261102 --yes',
   ]
 
