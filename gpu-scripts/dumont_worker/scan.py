@@ -113,7 +113,8 @@ class Scan:
 
     def _lost_directory(self, frame: Frame) -> None:
         unread = f"was moved or replaced during the scan; {len(frame.names)} names were not read"
-        self._findings.say("vanished", frame.path, unread)
+        # What it holds may still be there, under a name the walk has passed: that is a gap.
+        self._findings.say("unreadable" if frame.names else "vanished", frame.path, unread)
 
     def _walk(self) -> Iterator[Entry]:
         found = self._look_at_root()

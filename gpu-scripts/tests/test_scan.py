@@ -210,7 +210,7 @@ def test_a_directory_moved_away_under_the_walk_is_told(
             # `..` of b leads to another directory now, and a is gone from where it was.
             os.rename(tmp_path / "w/a/b", tmp_path / "away/b")
             os.rename(tmp_path / "w/a", tmp_path / "w/other")
-    assert told.warnings == [("vanished", b"a")]
+    assert told.warnings == [("unreadable", b"a")]
     assert paths[-2:] == [b"a/b/c/d/1", b"y"]
 
 
