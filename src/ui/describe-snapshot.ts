@@ -44,7 +44,7 @@ export function describeSnapshot(manifest: Manifest): string {
     ['stored', `${formatBytes(bytes.stored)} by this snapshot, ${formatBytes(bytes.all)} in all`],
     ['codecs', codecs(bytes.codecs)],
     ['time', duration(seconds.total * 1000)],
-    ['needs', manifest.decoders.join(', ') || 'no decoder'],
+    ['needs', untrusted(manifest.decoders.join(', '), 200) || 'no decoder'],
     ['merkle', index.merkle],
     ['flaws', flaws(manifest).join(', ') || 'none'],
   ]

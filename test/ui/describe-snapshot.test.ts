@@ -1,0 +1,38 @@
+import {expect, test} from '@jest/globals'
+import {parseManifest} from '../../src/lib/format/manifest.js'
+import {describeList} from '../../src/ui/describe-list.js'
+import {describeSnapshot} from '../../src/ui/describe-snapshot.js'
+import {manifestOf} from '../lib/snapshots/manifest-of.js'
+
+const EVIL = '\u001B]0;title\u0007\u009B2J\r\nfake line'
+const ID = '20261123T140200Z-k3f7qz'
+
+/** A manifest with control characters wherever its form lets text stand. */
+function hostile() {
+  const {manifest} = manifestOf(ID)
+  const host = {...manifest.host, address: EVIL, boot: EVIL, image: EVIL, kernel: EVIL, os: EVIL}
+  const gpus = [{capability: EVIL, driver: EVIL, memory: 1, name: EVIL}]
+  const evil = {
+    ...manifest,
+    bytes: {...manifest.bytes, codecs: {[EVIL]: {raw: 1, stored: 1}}},
+    decoders: [EVIL],
+    host: {...host, arch: EVIL, gpus, python: EVIL},
+    label: EVIL,
+    nvidia: EVIL,
+    roots: [{given: EVIL, path: EVIL, type: 'dir'}],
+    rules: {...manifest.rules, excludes: [EVIL], skippedMounts: [EVIL]},
+    versions: {[EVIL]: EVIL},
+    warnings: {count: 1, first: [{code: EVIL, message: EVIL, path: EVIL}]},
+  }
+  return parseManifest(Buffer.from(JSON.stringify(evil)), `snapshots/${ID}.json`)
+}
+
+test.each([
+  ['show', () => describeSnapshot(hostile())],
+  ['list', () => describeList([hostile()])],
+])('%s lets no text of a manifest drive the terminal or add lines', (_name, describe) => {
+  const text = describe()
+  // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
+  expect(text.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/u)
+  expect(text.split('\n')).not.toContain('fake line')
+})
