@@ -7,6 +7,10 @@ const RESERVED_ROWS = 10
 const MOST_PARTS = 10
 // listr2 indents output and wraps what reaches the edge.
 const INDENT = 6
+const LEAST_BAR = 6
+const MOST_BAR = 24
+/** ` 50 % ` and the blank before the bar's end. */
+const SHARE_WIDTH = 7
 
 /**
  * The block under the running step: a line of totals, the busiest parts, and how many more are in flight.
@@ -27,19 +31,35 @@ export function partWindow(state: TransferState, rows: number, columns: number):
 }
 
 /** Totals in one line, without a bar: also what a log gets. */
-export function totals({eta, progress, rate, rawRate, ratio}: TransferState): string {
-  const known = progress.rawTotal > 0
-  const facts = [
-    known
-      ? `${formatBytes(progress.raw)} of ${formatBytes(progress.rawTotal)}`
-      : formatBytes(progress.raw),
-    `${progress.files} files`,
-    rawRate > 0 ? `${formatBytes(rawRate)}/s` : '',
-    rate > 0 ? `link ${formatBytes(rate)}/s` : '',
-    ratio === undefined ? '' : `ratio ${ratio.toFixed(2)}`,
-    eta === undefined ? '' : `eta ${duration(eta)}`,
-  ]
-  return facts.filter((fact) => fact !== '').join(' · ')
+export function totals(state: TransferState): string {
+  return joined(facts(state))
+}
+
+interface Facts {
+  readonly amount: string
+  readonly files: string
+  readonly rate: string
+  readonly link: string
+  readonly ratio: string
+  readonly eta: string
+}
+
+function facts({eta, progress, rate, rawRate, ratio}: TransferState): Facts {
+  const {files, raw, rawTotal} = progress
+  return {
+    amount: rawTotal > 0 ? `${formatBytes(raw)} of ${formatBytes(rawTotal)}` : formatBytes(raw),
+    files: `${files} files`,
+    rate: rawRate > 0 ? `${formatBytes(rawRate)}/s` : '',
+    link: rate > 0 ? `link ${formatBytes(rate)}/s` : '',
+    ratio: ratio === undefined ? '' : `ratio ${ratio.toFixed(2)}`,
+    eta: eta === undefined ? '' : `eta ${duration(eta)}`,
+  }
+}
+
+function joined(shown: Facts): string {
+  return Object.values(shown)
+    .filter((fact) => fact !== '')
+    .join(' · ')
 }
 
 /** `3 s`, `2 min 05 s`, `1 h 10 min`. */
@@ -50,19 +70,29 @@ export function duration(milliseconds: number): string {
   return `${Math.floor(seconds / 3600)} h ${pad(Math.floor(seconds / 60) % 60)} min`
 }
 
+/** What a narrow terminal does without, in this order. */
+const LESS_TOLD = ['link', 'files', 'ratio', 'rate', 'eta'] as const
+
 function totalLine(state: TransferState, width: number): string {
   const {raw, rawTotal} = state.progress
-  const facts = totals(state)
-  const barWidth = Math.min(24, width - facts.length - 8)
-  if (rawTotal === 0 || barWidth < 6) return facts
+  let shown = facts(state)
+  const room = rawTotal > 0 ? width - SHARE_WIDTH - LEAST_BAR : width
+  for (const fact of LESS_TOLD) {
+    if (joined(shown).length <= room) break
+    shown = {...shown, [fact]: ''}
+  }
+  const text = joined(shown)
+  if (rawTotal === 0) return text
   const share = Math.min(1, raw / rawTotal)
-  return `${bar(share, barWidth)} ${String(Math.floor(share * 100)).padStart(3)} % ${facts}`
+  const barWidth = Math.min(MOST_BAR, width - text.length - SHARE_WIDTH)
+  const percent = `${String(Math.floor(share * 100)).padStart(3)} %`
+  return `${barWidth < LEAST_BAR ? '' : `${bar(share, barWidth)} `}${percent} ${text}`
 }
 
 function partLine([part, done, total, attempt]: PartProgress, width: number): string {
   const amount = `${formatBytes(done)} of ${formatBytes(total)}`
   const again = attempt > 1 ? ` attempt ${attempt}` : ''
-  const barWidth = Math.max(6, Math.min(24, width - 36))
+  const barWidth = Math.max(LEAST_BAR, Math.min(MOST_BAR, width - 36))
   return `part ${String(part).padStart(3)} ${bar(total > 0 ? done / total : 0, barWidth)} ${amount}${again}`
 }
 

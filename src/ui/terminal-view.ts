@@ -3,6 +3,7 @@ import type {Clock} from '../lib/clock.js'
 import type {ProgressEvent, Step} from '../lib/progress/events.js'
 import {advance, type TransferState} from '../lib/progress/transfer-state.js'
 import {partWindow} from './part-window.js'
+import {Screen} from './screen.js'
 import {oneAtATime, STEP_TITLES, type View} from './view.js'
 
 // oxlint-disable-next-line typescript/no-explicit-any -- listr2 names its renderers only as type parameters
@@ -94,23 +95,6 @@ export function terminalView({clock, hosts, steps, stream}: TerminalOptions): Vi
     report: (event) => apply(event, rows, byHost, clock),
     succeed: () => close(false),
     whileAsking: oneAtATime((paused) => screen.pause(paused)),
-  }
-}
-
-/** What listr2 draws on: a stream of its own, because it holds back everything else that is written to the one it is given. */
-class Screen {
-  readonly stream: NodeJS.WriteStream
-  #paused = false
-
-  constructor(stream: NodeJS.WriteStream) {
-    const write = (text: string): boolean => this.#paused || stream.write(text)
-    this.stream = Object.create(stream, {
-      write: {configurable: true, value: write, writable: true},
-    }) as NodeJS.WriteStream
-  }
-
-  pause(paused: boolean): void {
-    this.#paused = paused
   }
 }
 

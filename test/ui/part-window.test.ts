@@ -41,6 +41,14 @@ test('a tiny terminal keeps the totals', () => {
   expect(partWindow(state(thirtyTwo), 10, 40)).toHaveLength(2)
   expect(partWindow(state(thirtyTwo), 10, 40).every((line) => line.length <= 34)).toBe(true)
 })
+test('80 columns keep bar, share, amount, rate and time to go; what is missing is left out whole', () => {
+  expect(partWindow(state(thirtyTwo), 24, 80)[0]).toBe(
+    '━━━━────  50 % 1.00 GB of 2.00 GB · 170 MB/s · ratio 0.60 · eta 1 min 05 s',
+  )
+})
+test('40 columns keep bar, share and amount', () => {
+  expect(partWindow(state([]), 24, 40)[0]).toBe('━━━━━────  50 % 1.00 GB of 2.00 GB')
+})
 test('an unknown total shows no bar and no share', () => {
   expect(partWindow(state([], 0), 24, 80)[0]).toMatch(/^1\.00 GB · 120 files/)
 })

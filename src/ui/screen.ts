@@ -1,0 +1,56 @@
+import {stripVTControlCharacters} from 'node:util'
+
+/** What log-update begins a frame with: erase the lines of the frame before. */
+// oxlint-disable-next-line no-control-regex -- these are the control sequences themselves
+const ERASING = /^(?:\u001B\[2K|\u001B\[1A)*\u001B\[G/u
+const ERASE_LINE = '\u001B[2K'
+const LINE_UP = '\u001B[1A'
+const LINE_START = '\u001B[G'
+
+type Terminal = Pick<NodeJS.WriteStream, 'columns' | 'write'>
+
+/**
+ * What listr2 draws on: a stream of its own, because listr2 holds back everything else that is written to the one it is
+ * given. It erases frames itself, because only here is it known that a question stood between two of them, or that the
+ * terminal was made narrower and has wrapped the last one anew.
+ */
+export class Screen<T extends Terminal> {
+  readonly stream: T
+  readonly #terminal: T
+  #frame = ''
+  #paused = false
+
+  constructor(terminal: T) {
+    this.#terminal = terminal
+    const write = (text: string): boolean => this.#draw(text)
+    this.stream = Object.create(terminal, {
+      write: {configurable: true, value: write, writable: true},
+    }) as T
+  }
+
+  /** Takes the frame off the screen, so that a question stands alone; the next frame comes below its answer. */
+  pause(paused: boolean): void {
+    if (paused) this.#draw('')
+    this.#paused = paused
+  }
+
+  #draw(text: string): boolean {
+    if (this.#paused) return true
+    const erased = erasing(rowsOf(this.#frame, this.#terminal.columns))
+    this.#frame = text.replace(ERASING, '')
+    return this.#terminal.write(erased + this.#frame)
+  }
+}
+
+/** Rows a text takes from its first line to the cursor after it, each character one column wide; 0 for none. */
+export function rowsOf(text: string, columns: number | undefined): number {
+  if (text === '') return 0
+  const width = columns !== undefined && columns > 0 ? columns : Infinity
+  return stripVTControlCharacters(text)
+    .split('\n')
+    .reduce((rows, line) => rows + Math.max(1, Math.ceil(line.length / width)), 0)
+}
+
+function erasing(rows: number): string {
+  return rows === 0 ? '' : `${ERASE_LINE}${`${LINE_UP}${ERASE_LINE}`.repeat(rows - 1)}${LINE_START}`
+}
