@@ -4,8 +4,10 @@ Fetch its index, look at what is there, write what differs, leave the rest alone
 """
 
 import ctypes
+import errno
 import os
 import pwd
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -218,14 +220,19 @@ class Steps:
     def _flush(self) -> None:
         """Wait until the disk has everything.
 
-        A record of a complete restore must not outlive its data.
+        A record of a complete restore must not outlive its data. WorkerError when the disk did
+        not take what was written before.
         """
-        for fd in self._run.base_fds:
-            done = threading.Event()
-            thread = threading.Thread(target=sync, args=(fd, done), daemon=True)
+        for fd, path in zip(self._run.base_fds, self._run.layout.bases, strict=True):
+            done: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+            thread = threading.Thread(target=report_sync, args=(fd, done), daemon=True)
             thread.start()
-            while not done.wait(0.1):
+            while done.empty():
                 self._run.link.check()
+                thread.join(0.1)
+            error = done.get()
+            if error is not None:
+                raise unwritable(path, error) from error
         self._lap("sync")
 
     def _record(self) -> None:
@@ -289,16 +296,34 @@ class Steps:
         }
 
 
-def sync(fd: int, done: threading.Event) -> None:
-    """Flush the file system of a directory to the disk."""
+def report_sync(fd: int, done: queue.SimpleQueue[OSError | None]) -> None:
+    """Flush the file system of a directory, and say how it went."""
+    error: OSError | None = None
     try:
-        # O_PATH is not enough for syncfs.
-        real = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
-        try:
-            ctypes.CDLL(None).syncfs(real)
-        finally:
-            os.close(real)
-    except (OSError, AttributeError):
+        sync(fd)
+    except OSError as failure:
+        error = failure
+    except BaseException as failure:
+        error = OSError(errno.EIO, f"cannot be flushed: {failure}")
+    done.put(error)
+
+
+def sync(fd: int, syncfs: Callable[[int], int] | None = None) -> None:
+    """Flush the file system of a directory to the disk.
+
+    OSError when the disk did not take something that was written: a write only reaches memory,
+    and this is where the kernel tells what became of it.
+    """
+    if syncfs is None:
+        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
         os.sync()
+        return
+    # O_PATH is not enough for syncfs.
+    real = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+    try:
+        if syncfs(real) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
     finally:
-        done.set()
+        os.close(real)

@@ -1,5 +1,7 @@
 """What a restore does when store, disk or session let it down, or somebody works against it."""
 
+import ctypes
+import errno
 import json
 import os
 import signal
@@ -13,9 +15,11 @@ import pytest
 from compare_trees import compare_trees
 from restore_rig import Rig, damage, flipped, raw_index, rig, temps_below
 
+from dumont_worker import restore, restored
 from dumont_worker.cancellation import Cancelled
 from dumont_worker.content_hash import small_hash
 from dumont_worker.entry import Entry
+from dumont_worker.restore import sync
 from dumont_worker.restore_runs import Runs
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -343,3 +347,30 @@ def test_a_group_that_spans_two_file_systems_becomes_copies_and_is_said(box, tmp
     assert (little_disk / "again").read_bytes() == b"shared"
     assert box.last.warnings["link"] == 1
     assert (little_disk / "again").stat().st_mtime_ns == (source / "a").stat().st_mtime_ns
+
+
+def test_what_the_disk_did_not_take_after_all_is_told(tmp_path: Path) -> None:
+    def failing(_fd: int) -> int:
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    fd = os.open(tmp_path, os.O_PATH)
+    try:
+        sync(fd)
+        with pytest.raises(OSError, match="Input/output error"):
+            sync(fd, failing)
+    finally:
+        os.close(fd)
+
+
+def test_a_disk_that_loses_writes_ends_the_restore_without_a_record(
+    box: Rig, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(restore, "sync", lost)
+    failure = box.fails(box.save(source), tmp_path / "out")
+    assert failure.code == "TARGET_UNWRITABLE"
+    assert "Input/output error" in failure.message
+    assert restored.read(box.private) == []
