@@ -94,7 +94,8 @@ def cache_kind(fd: int, path: bytes, names: list[bytes]) -> str:
         return "uv"
     if name == b"pkgs" and b"urls.txt" in held and held & {b"urls", b"cache"}:
         return "conda"
-    # uv and virtualenv tag their environments, yet what was installed into one by hand exists nowhere else.
+    # uv and virtualenv tag their environments, yet what was installed into one by hand exists
+    # nowhere else.
     if b"pyvenv.cfg" in held:
         return ""
     if CACHE_TAG in held and read_small(fd, CACHE_TAG, len(TAG_SIGNATURE)) == TAG_SIGNATURE:
