@@ -43,7 +43,7 @@ class Describer:
 
     def other(self, kind: str, path: bytes, found: os.stat_result, target: bytes) -> Entry | None:
         """Describes what is no directory, `target` being a path to it; None when it vanished."""
-        linked = found.st_nlink > 1 and kind != "symlink"
+        linked = found.st_nlink > 1
         if linked and (member := self._member(kind, path, found)) is not None:
             return member
         details: dict[str, Any] = {}

@@ -15,7 +15,7 @@ CHUNK_MAX = 4 << 20
 SAFE = (1 << 53) - 1
 """Largest integer that travels as a JSON number."""
 KINDS = ("file", "dir", "symlink", "fifo", "char", "block")
-LINKABLE = ("file", "fifo", "char", "block")
+LINKABLE = ("file", "symlink", "fifo", "char", "block")
 TRANSFORMS = ("none", "planes2", "planes4", "planes2of4")
 CODECS = ("none", "zstd", "ans")
 DELTAS = ("xor", "ordered")

@@ -219,7 +219,6 @@ def test_the_lines_below_are_good_before_they_are_spoiled(line: dict[str, Any]) 
         (SYMLINK, {"target": "a\0"}),
         (SYMLINK, {"target": None}),
         (SYMLINK, {"size": 1}),
-        (SYMLINK, {"link": {"root": 0, "path": "a"}}),
         (SYMLINK, {"extents": []}),
         *[
             (DEVICE, {"device": value})

@@ -42,8 +42,8 @@ const UINT32 = 0xff_ff_ff_ff
 const WIDE = /^(?:0|-?[1-9]\d{0,29})$/
 const HASH = /^[0-9a-f]{64}$/
 
-const LINKABLE = ['file', 'fifo', 'char', 'block']
-const KINDS = new Set([...LINKABLE, 'dir', 'symlink'])
+const LINKABLE = ['file', 'symlink', 'fifo', 'char', 'block']
+const KINDS = new Set([...LINKABLE, 'dir'])
 /** Fields that only some kinds may have. */
 const RESERVED: readonly (readonly [string, readonly string[]])[] = [
   ['size', ['file']],

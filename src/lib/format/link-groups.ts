@@ -3,7 +3,7 @@ import type {Entry} from './entry.js'
 import {leafOf} from './entry-leaf.js'
 import {damaged} from './integrity.js'
 
-const LINKABLE = new Set(['block', 'char', 'fifo', 'file'])
+const LINKABLE = new Set(['block', 'char', 'fifo', 'file', 'symlink'])
 
 /** Refuses hard links to entries that did not come before them, or that differ from them in anything. */
 export class LinkGroups {

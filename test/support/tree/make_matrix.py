@@ -117,6 +117,8 @@ class Matrix:
         os.makedirs("links/hard/other/deeper")
         for name in ("links/hard/other/two", "links/hard/other/deeper/three", "a-hard-link"):
             os.link("links/hard/one", name)
+        os.symlink("nowhere", "links/hard/link-one")
+        os.link("links/hard/link-one", "links/hard/link-two", follow_symlinks=False)
         self._file("links/empty-hard/one", b"")
         os.link("links/empty-hard/one", "links/empty-hard/two")
 
