@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import sys
 
 if not __package__:
@@ -13,6 +14,8 @@ if not __package__:
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0 after the end of stdin, 130 when a request was cut short."""
+    # A core dump would hold signed URLs; engines inherit this.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     arguments = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="dumont-worker", allow_abbrev=False)
     parser.add_argument("--native", help="directory with the native helpers")
