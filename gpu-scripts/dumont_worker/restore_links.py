@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from . import metadata, target
 from .compare import Action, read_exactly
-from .restore_run import Run, failure_of
+from .restore_run import DAMAGED, Run, failure_of
 from .restore_scope import Place
 from .restore_special import FORMATS
 from .spool import Item
@@ -50,9 +50,8 @@ class RestoreLinks:
     def _link_one(self, number: int, item: Item, leader: int, first: Item) -> None:
         run = self._run
         if run.actions[leader] == Action.FAILED:
-            run.fail(
-                number, item, ("damaged", "the file that it is another name of was not restored")
-            )
+            code = DAMAGED if leader in run.damaged else "unlinked"
+            run.fail(number, item, (code, "the file that it is another name of was not restored"))
             return
         parent, source = target.split(first.path)
         # Two directories at a time: the second may push the first out of the cache, so the first

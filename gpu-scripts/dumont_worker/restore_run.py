@@ -17,6 +17,8 @@ from .session import Link
 from .spool import Item
 from .target import Base, Directories
 
+DAMAGED = "damaged"
+"""The code of an entry whose content cannot be had; the operator's machine ends with 65 for it."""
 _MOST_FAILURES = 100
 # All of them in one line of the protocol, at six characters a byte in the worst case.
 _LONGEST_PATH = 1500
@@ -74,6 +76,8 @@ class Run:
         self.index: Index
         self.actions = bytearray()
         self.failures: list[dict[str, Any]] = []
+        self.damaged: set[int] = set()
+        """Entries whose content the store does not hold as it was saved."""
         self.counts = dict.fromkeys(("same", "written", "deleted", "failed"), 0)
         self.raw_written = 0
         self.fetched = 0
@@ -123,6 +127,8 @@ class Run:
             return
         self.actions[number] = Action.FAILED
         self.counts["failed"] += 1
+        if failure[0] == DAMAGED:
+            self.damaged.add(number)
         if len(self.failures) < _MOST_FAILURES:
             code, message = failure
             path = to_json(self.where(item)[:_LONGEST_PATH])

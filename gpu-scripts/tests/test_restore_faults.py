@@ -72,6 +72,17 @@ def test_further_names_of_a_damaged_file_fail_too(box: Rig, source: Path, tmp_pa
     assert failed(box.restore(snapshot, tmp_path / "out")) == {"large": "damaged", "zz": "damaged"}
 
 
+def test_further_names_of_a_file_that_could_not_be_written_are_not_called_damaged(
+    box: Rig, source: Path, tmp_path: Path
+):
+    os.link(source / "sub/large", source / "zz")
+    snapshot = box.save(source)
+    (tmp_path / "out/sub/large").mkdir(parents=True)
+    found = failed(box.restore(snapshot, tmp_path / "out"))
+    assert found["large"] == "type-conflict"
+    assert found.get("zz") != "damaged"
+
+
 def test_an_existing_file_outlives_a_damaged_successor(box: Rig, source: Path):
     snapshot = box.save(source)
     damage(box, snapshot, b"sub/large")

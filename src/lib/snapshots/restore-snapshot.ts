@@ -31,6 +31,8 @@ export interface RestoreSummary {
 }
 
 const HOSTS_AT_ONCE = 32
+/** What the worker calls an entry whose content the store does not hold as it was saved. */
+const DAMAGED = 'damaged'
 
 /**
  * Restores a snapshot onto all boxes at the same time. One that fails does not stop the others; with a single box its error
@@ -68,7 +70,7 @@ export async function restoreSnapshot(
 export function exitCodeOfRestore({hosts}: RestoreSummary): number {
   const codes = hosts.map((outcome): number => {
     if (!outcome.ok) return exitCodeOf(outcome.error)
-    if (outcome.failures.some(({code}) => code === 'INTEGRITY')) return EXIT.integrity
+    if (outcome.failures.some(({code}) => code === DAMAGED)) return EXIT.integrity
     return outcome.failed > 0 ? EXIT.incomplete : EXIT.ok
   })
   // A bug outranks what can be explained; apart from that the higher code is the graver one.

@@ -106,8 +106,8 @@ describe('a restore', () => {
   })
 
   test.each([
-    ['INTEGRITY', 65],
-    ['TARGET_UNWRITABLE', 3],
+    ['damaged', 65],
+    ['unwritable', 3],
   ])('with entries that failed by %s ends in %i', async (code, exit) => {
     const failures = [{path: 'a\u001b', code, message: 'bad\u001b'}]
     const summary = await restore({
