@@ -43,13 +43,15 @@ def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
         cross_mounts=request.cross_mounts,
     )
     if request.dry_run:
-        return _described(roots, scan) | create_sample.run(link, request, roots, scan)
+        result = create_sample.run(link, request, roots, scan)
+        return _described(roots, scan) | result | _left_out(scan)
     paths = [root.path for root in roots]
     journal = open_journal(box.private, request.repository, request.lineage, paths)
     desk = OperatorDesk(link)
     create = _Create(link, request, box, journal, desk)
     try:
-        return _described(roots, scan) | create.run(roots, scan)
+        result = create.run(roots, scan)
+        return _described(roots, scan) | result | _left_out(scan)
     finally:
         create.end()
         desk.close()
@@ -67,14 +69,19 @@ def _protected(request: CreateRequest, box: Box) -> set[tuple[int, int]]:
 
 
 def _described(roots: list[Root], scan: Scan) -> dict[str, Any]:
-    """What only scan and roots know of the result; lists are filled as the scan goes on."""
+    """What scan and roots know of the result once the scan is over."""
     told = []
     for root in roots:
         fields: dict[str, Any] = {"path": to_json(root.path), "type": root.kind}
         if root.given is not None:
             fields["given"] = to_json(root.given)
         told.append(fields)
-    return {"roots": told, "skippedMounts": scan.skipped_mounts}
+    return {"roots": told, "skippedMounts": [to_json(mount) for mount in scan.skipped_mounts]}
+
+
+def _left_out(scan: Scan) -> dict[str, Any]:
+    counts = {code: {"count": n.count, "bytes": n.bytes} for code, n in scan.left_out.items()}
+    return {"leftOut": counts}
 
 
 class _Create:

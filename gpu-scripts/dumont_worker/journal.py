@@ -25,6 +25,7 @@ _KEPT_SECONDS = 14 * 24 * 3600
 _LARGEST = 1 << 30
 _FILES_MOST = 250_000
 _LINE_MOST = 8 << 20
+_WAITING_MOST = 50_000
 
 
 class Journal:
@@ -76,7 +77,8 @@ class Journal:
     def add_file(self, entry: Entry, content: bytes, spans: Sequence[Span]) -> None:
         """Notes a file that was read whole and unchanged."""
         stat = entry.stat
-        if stat is None:
+        # A disk that stands still must not make the queue grow: what is not noted is read again.
+        if stat is None or self._queue.qsize() > _WAITING_MOST:
             return
         self._add(
             {

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import random
 import re
 import ssl
@@ -31,6 +32,12 @@ _AGAIN = frozenset({408, 425, 429, 500, 501, 502, 503, 504})
 # What S3 calls a body that did not arrive whole: the connection's fault, not the request's.
 _AGAIN_CODES = frozenset(
     {"BadDigest", "ClientDisconnect", "IncompleteBody", "RequestTimeout", "SlowDown"}
+)
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
 )
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 
@@ -318,7 +325,14 @@ def _kept() -> dict[tuple[str, str], http.client.HTTPConnection]:
 @cache
 def _tls() -> ssl.SSLContext:
     # Verifies names and chains; honours SSL_CERT_FILE and SSL_CERT_DIR.
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile is None and paths.capath is None:
+        # A Python that was built elsewhere looks for certificates where this system has none.
+        for bundle in filter(os.path.isfile, _BUNDLES):
+            context.load_verify_locations(bundle)
+            break
+    return context
 
 
 def _unreachable(target: _Target, error: Exception) -> WorkerError:

@@ -265,6 +265,7 @@ class FakeOperator:
     store: FakeStore
     private: Path
     arguments: list[str] = field(default_factory=list)
+    program: Path = PACKAGE
 
     def __post_init__(self) -> None:
         self.hello: Json = {}
@@ -282,7 +283,7 @@ class FakeOperator:
         self._hello = threading.Event()
         self._ids: set[int] = set()
         self._lock = threading.Lock()
-        command = [sys.executable, "-I", str(PACKAGE), "--private", str(self.private)]
+        command = [sys.executable, "-I", str(self.program), "--private", str(self.private)]
         self.process = subprocess.Popen(
             command + self.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

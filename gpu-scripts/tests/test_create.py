@@ -11,12 +11,13 @@ import socket
 import struct
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_operator import FakeOperator, FakeStore, Fault, WorkerFailed, parent_of
+from fake_operator import PACKAGE, FakeOperator, FakeStore, Fault, WorkerFailed, parent_of
 from read_snapshot import Snapshot, assert_same
 
 MIB = 1 << 20
@@ -121,6 +122,18 @@ def test_a_snapshot_holds_the_tree(
     assert (counts["files"], counts["dirs"], counts["symlinks"], counts["others"]) == (46, 2, 1, 1)
     assert result["bytes"]["stored"] == sum(len(store.objects[key]) for key in store.packs())
     assert result["bytes"]["all"] == sum(chunk.stored for chunk in snapshot.chunks)
+
+
+def test_it_works_from_a_zip_archive(store: FakeStore, tmp_path: Path) -> None:
+    archive = tmp_path / "worker.pyz"
+    with zipfile.ZipFile(archive, "w") as pyz:
+        pyz.writestr("__main__.py", "from dumont_worker.__main__ import main\nexit(main())\n")
+        for module in PACKAGE.rglob("*.py"):
+            pyz.write(module, module.relative_to(PACKAGE.parent))
+    root = make_tree(tmp_path / "tree")
+    with FakeOperator(store, tmp_path / "private", program=archive) as operator:
+        result = operator.create(root)
+        assert_same(Snapshot(store, result, operator.snapshot), root)
 
 
 def test_several_roots_and_a_file_root_keep_their_places(
@@ -547,7 +560,7 @@ def test_sockets_are_a_note_and_excluded_files_too(
 ) -> None:
     root = tmp_path / "tree"
     root.mkdir()
-    (root / "a.tmp").touch()
+    (root / "a.tmp").write_bytes(b"12345")
     (root / "a.txt").touch()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(root / "socket"))
@@ -557,6 +570,7 @@ def test_sockets_are_a_note_and_excluded_files_too(
     listener.close()
     assert set(Snapshot(store, result, operator.snapshot).by_path()) == {b"", b"a.txt"}
     assert result["notes"] == {"excluded": 1, "socket": 1}
+    assert result["leftOut"]["excluded"] == {"count": 1, "bytes": 5}
     assert result["warnings"] == {}
 
 

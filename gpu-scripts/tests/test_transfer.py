@@ -1,7 +1,11 @@
 """PUT and GET: what is retried, what is reported, and that no attempt is endless."""
 
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,3 +189,50 @@ def _redirect(request: Any) -> None:
 def test_only_http_is_spoken(url: str) -> None:
     with pytest.raises(WorkerError):
         transfer.put({"url": url, "headers": {}}, [b"x"], None, never())
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 with its key in the same file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing")
+    path = tmp_path / "store.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    names = ["-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(path)]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    with path.open("ab") as file:
+        file.write((tmp_path / "key.pem").read_bytes())
+    return path
+
+
+@pytest.fixture
+def tls_store(store: FakeStore, certificate: Path) -> FakeStore:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    store.server.socket = context.wrap_socket(store.server.socket, server_side=True)
+    return store
+
+
+def over_tls(signed: dict[str, Any]) -> dict[str, Any]:
+    return signed | {"url": signed["url"].replace("http://", "https://")}
+
+
+def test_tls_carries_both_ways(
+    tls_store: FakeStore, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    transfer._tls.cache_clear()
+    assert transfer.put(over_tls(signed_put(tls_store)), [BODY], None, never()).kind == "stored"
+    signed = over_tls(tls_store.sign("GET", KEY, {}))
+    assert bytes(transfer.get(signed, (0, len(BODY) - 1), None, None, never())) == BODY
+    transfer._tls.cache_clear()
+
+
+def test_a_certificate_of_nobody_known_is_refused_with_a_hint(tls_store: FakeStore) -> None:
+    transfer._tls.cache_clear()
+    with pytest.raises(WorkerError) as failure:
+        transfer.put(over_tls(signed_put(tls_store)), [BODY], None, never())
+    assert failure.value.code == "UNREACHABLE"
+    assert "SSL_CERT_FILE" in (failure.value.hint or "")
+    assert tls_store.objects == {}
