@@ -10,35 +10,44 @@ const LINE_START = '\u001B[G'
 type Terminal = Pick<NodeJS.WriteStream, 'columns' | 'write'>
 
 /**
- * What listr2 draws on: a stream of its own, because listr2 holds back everything else that is written to the one it is
+ * What listr2 draws on: streams of its own, because listr2 holds back everything else that is written to the ones it is
  * given. It erases frames itself, because only here is it known that a question stood between two of them, or that the
  * terminal was made narrower and has wrapped the last one anew.
  */
 export class Screen<T extends Terminal> {
-  readonly stream: T
   readonly #terminal: T
   #frame = ''
   #paused = false
 
   constructor(terminal: T) {
     this.#terminal = terminal
+  }
+
+  /** The terminal with another `write`; a new object each time, for listr2 replaces `write` in the ones it is given. */
+  stream(): T {
     const write = (text: string): boolean => this.#draw(text)
-    this.stream = Object.create(terminal, {
+    return Object.create(this.#terminal, {
       write: {configurable: true, value: write, writable: true},
     }) as T
   }
 
   /** Takes the frame off the screen, so that a question stands alone; the next frame comes below its answer. */
   pause(paused: boolean): void {
-    if (paused) this.#draw('')
+    if (paused) this.#replace('')
     this.#paused = paused
   }
 
   #draw(text: string): boolean {
     if (this.#paused) return true
+    if (ERASING.test(text)) return this.#replace(text.replace(ERASING, ''))
+    this.#frame += text
+    return this.#terminal.write(text)
+  }
+
+  #replace(frame: string): boolean {
     const erased = erasing(rowsOf(this.#frame, this.#terminal.columns))
-    this.#frame = text.replace(ERASING, '')
-    return this.#terminal.write(erased + this.#frame)
+    this.#frame = frame
+    return this.#terminal.write(erased + frame)
   }
 }
 

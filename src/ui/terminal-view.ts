@@ -10,10 +10,12 @@ import {oneAtATime, STEP_TITLES, type View} from './view.js'
 type Task = ListrTaskWrapper<any, any, any>
 
 const REDRAW_MS = 100
+const COLUMNS = 80
+const ROWS = 24
 
 /** One line of the list: a step of the work, or one of several boxes. */
 class Row {
-  readonly title: string
+  title: string
   state: TransferState | undefined
   task: Task | undefined
   private settle: ((failed: boolean) => void) | undefined
@@ -26,6 +28,7 @@ class Row {
   /** Resolves when the step is done; rejects when the work failed in it. */
   run(task: Task): Promise<void> {
     this.task = task
+    task.title = this.title
     return new Promise((resolve, reject) => {
       this.settle = (failed) => {
         if (failed) reject(new Error(this.title))
@@ -33,6 +36,12 @@ class Row {
       }
       if (this.outcome !== undefined) this.settle(this.outcome)
     })
+  }
+
+  /** Also before listr2 has begun with it. */
+  retitle(title: string): void {
+    this.title = title
+    if (this.task !== undefined) this.task.title = title
   }
 
   end(failed: boolean): void {
@@ -61,7 +70,9 @@ export function terminalView({clock, hosts, steps, stream}: TerminalOptions): Vi
     names.map((name) => [name, new Row(byHost ? name : STEP_TITLES[name as Step])]),
   )
   const screen = new Screen(stream)
-  const output = new ProcessOutput(screen.stream, screen.stream)
+  const output = new ProcessOutput(screen.stream(), screen.stream())
+  // listr2 gives log-update a copy without the size, which takes every terminal for 80×24.
+  Object.defineProperty(output, 'stdout', {value: screen.stream()})
   const listr = new Listr(
     [...rows.values()].map((row) => ({
       task: (_context: unknown, task: Task) => row.run(task),
@@ -107,9 +118,9 @@ function apply(
   if (event.kind === 'step') {
     const row = rows.get(byHost ? (event.host ?? '') : event.step)
     if (row === undefined) return
-    if (byHost) retitle(row, `${row.title} · ${STEP_TITLES[event.step]}`)
+    if (byHost) row.retitle(`${event.host} · ${STEP_TITLES[event.step]}`)
     else if (event.state === 'done') {
-      retitle(row, event.detail === undefined ? row.title : `${row.title} · ${event.detail}`)
+      if (event.detail !== undefined) row.retitle(`${row.title} · ${event.detail}`)
       row.end(false)
     }
   }
@@ -121,14 +132,12 @@ function apply(
   }
 }
 
-function retitle(row: Row, title: string): void {
-  if (row.task !== undefined) row.task.title = title
-}
-
 function draw(rows: ReadonlyMap<string, Row>, stream: NodeJS.WriteStream, blocks: number): void {
   for (const row of rows.values()) {
     if (row.task === undefined || row.state === undefined || !row.isRunning) continue
-    const height = Math.floor((stream.rows || 24) / blocks)
-    row.task.output = partWindow(row.state, height, stream.columns || 80).join('\n')
+    const height = Math.floor((stream.rows || ROWS) / blocks)
+    // listr2 wraps at the width of stdout, and at 80 where that is a file.
+    const width = Math.min(stream.columns || COLUMNS, process.stdout.columns || COLUMNS)
+    row.task.output = partWindow(row.state, height, width).join('\n')
   }
 }

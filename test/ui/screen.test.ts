@@ -12,7 +12,8 @@ function open(columns: number) {
     write: (text: string | Uint8Array): boolean => written.push(String(text)) > 0,
   }
   const screen = new Screen(terminal)
-  return {draw: (text: string) => screen.stream.write(text), screen, terminal, written}
+  const stream = screen.stream()
+  return {draw: (text: string) => stream.write(text), screen, terminal, written}
 }
 
 describe('a frame', () => {
@@ -21,6 +22,15 @@ describe('a frame', () => {
     draw('one\ntwo\n')
     draw(`${erase(3)}three\n`)
     expect(written).toEqual(['one\ntwo\n', `${erase(3)}three\n`])
+  })
+
+  test('that is the last one stays, whatever is written after it', () => {
+    const {draw, written} = open(80)
+    draw('one\n')
+    draw(erase(2))
+    draw('last\n')
+    draw('more\n')
+    expect(written).toEqual(['one\n', erase(2), 'last\n', 'more\n'])
   })
 
   test('erases what the terminal made of the one before when it became narrower', () => {
