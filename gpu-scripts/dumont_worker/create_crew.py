@@ -168,7 +168,9 @@ class Crew:
         if isinstance(done, BundleDone):
             for file in done.files:
                 slot = self._source.finish_small(file)
-                if self._note(slot):
+                covered = sum([span.length for span in file.spans])
+                # Spans with holes between them are no place for a file that has none.
+                if self._note(slot) and covered == slot.entry.size:
                     table.learn(file.hash, file.spans)
         elif isinstance(done, StretchDone):
             finished = self._source.finish_stretch(done)

@@ -1,6 +1,7 @@
 """Carries out units of work: reads files, says what became of them and of their chunks."""
 
 import os
+from typing import NamedTuple
 
 from .content_hash import BLOCK, small_hash
 from .create_messages import (
@@ -15,6 +16,7 @@ from .create_messages import (
     Stretch,
     StretchDone,
 )
+from .cut import data_ranges
 from .engine_desk import EngineDesk
 from .entry import CHUNK_MAX
 from .file_state import Lost, fstat, lost, open_file
@@ -43,20 +45,20 @@ class UnitReader:
 
     def _bundle(self, bundle: Bundle) -> BundleDone:
         done: list[SmallDone] = []
-        held: list[tuple[SmallFile, Fate, FileStat, memoryview]] = []
+        held: list[_Held] = []
         at = 0
         for file in bundle.files:
             room = memoryview(self._buffer)[at : at + CHUNK_MAX]
             try:
-                fate, found, size = _read_small(file, room)
+                fate, found, ranges = _read_small(file, room)
             except Lost as error:
                 done.append(SmallDone(file.slot, error.fate, file.expect, b"", (), error.why))
                 continue
             if fate == "changed":
                 done.append(SmallDone(file.slot, fate, found, b"", (), ""))
                 continue
-            held.append((file, fate, found, room[:size]))
-            at += size
+            held.append(_Held(file, fate, found, room[: found.size], ranges))
+            at += found.size
             if at > CHUNK_MAX:
                 # Files grew since the scan: what is held so far goes first.
                 done += self._store_held(held)
@@ -64,31 +66,38 @@ class UnitReader:
         done += self._store_held(held)
         return BundleDone(bundle.unit, tuple(done), tuple(self.chunks))
 
-    def _store_held(
-        self, held: list[tuple[SmallFile, Fate, FileStat, memoryview]]
-    ) -> list[SmallDone]:
+    def _store_held(self, held: list["_Held"]) -> list[SmallDone]:
         """Stores the unknown ones of the files held, which lie in path order in the buffer."""
-        hashes = [small_hash(data) for *_, data in held]
-        asked = [(len(data), found) for (*_, data), found in zip(held, hashes, strict=True)]
-        known = self._desk.known(asked) if asked else []
+        hashes = [small_hash(file.data) for file in held]
         places: dict[bytes, tuple[int, int]] = {}
         shared: list[bytearray] = [bytearray()]
-        for (*_, data), found, spans in zip(held, hashes, known, strict=True):
-            if spans is None and data and found not in places:
-                if len(shared[-1]) + len(data) > CHUNK_MAX:
+        known = self._known(held, hashes)
+        for file, found, spans in zip(held, hashes, known, strict=True):
+            if spans is None and file.ranges and found not in places:
+                if len(shared[-1]) + len(file.data) > CHUNK_MAX:
                     shared.append(bytearray())
                 places[found] = (len(shared) - 1, len(shared[-1]))
-                shared[-1] += data
+                shared[-1] += file.data
         chunks = [self._store(memoryview(chunk), None) for chunk in shared if chunk]
         done = []
-        for (file, fate, stat, data), found, spans in zip(held, hashes, known, strict=True):
-            if spans is None and data:
+        for file, found, spans in zip(held, hashes, known, strict=True):
+            if spans is None and file.ranges:
                 number, at = places[found]
-                spans = (Span(0, chunks[number], at, len(data)),)  # noqa: PLW2901
+                spans = file.spans(chunks[number], at)  # noqa: PLW2901
             else:
-                self.uncounted += len(data)
-            done.append(SmallDone(file.slot, fate, stat, found, spans or (), ""))
+                self.uncounted += len(file.data)
+            stored = spans or ()
+            done.append(SmallDone(file.file.slot, file.fate, file.stat, found, stored, ""))
         return done
+
+    def _known(self, held: list["_Held"], hashes: list[bytes]) -> list[tuple[Span, ...] | None]:
+        """Where each content lies already; files with holes need spans of their own."""
+        asked = [number for number, file in enumerate(held) if not file.has_holes]
+        answers = self._desk.known([(len(held[n].data), hashes[n]) for n in asked]) if asked else []
+        known: list[tuple[Span, ...] | None] = [None] * len(held)
+        for number, spans in zip(asked, answers, strict=True):
+            known[number] = spans
+        return known
 
     def _stretch(self, stretch: Stretch) -> StretchDone:
         try:
@@ -145,7 +154,25 @@ class UnitReader:
         )
 
 
-def _read_small(file: SmallFile, room: memoryview) -> tuple[Fate, FileStat, int]:
+class _Held(NamedTuple):
+    """A small file in the buffer; `ranges` is where it has data, start and end."""
+
+    file: SmallFile
+    fate: Fate
+    stat: FileStat
+    data: memoryview
+    ranges: list[tuple[int, int]]
+
+    @property
+    def has_holes(self) -> bool:
+        return self.ranges != [(0, len(self.data))]
+
+    def spans(self, chunk: bytes, at: int) -> tuple[Span, ...]:
+        """Where its data lies in the chunk that holds it from `at` on; holes are not covered."""
+        return tuple(Span(start, chunk, at + start, end - start) for start, end in self.ranges)
+
+
+def _read_small(file: SmallFile, room: memoryview) -> tuple[Fate, FileStat, list[tuple[int, int]]]:
     """Reads a small file whole, again when it changes meanwhile; raises Lost.
 
     The fate `changed` says that it has outgrown what fits: it is a large file now.
@@ -155,18 +182,19 @@ def _read_small(file: SmallFile, room: memoryview) -> tuple[Fate, FileStat, int]
         fd, before = open_file(file.root, file.path, expect)
         try:
             if before.size > BLOCK:
-                return "changed", before, 0
+                return "changed", before, []
             size = _read_all(fd, room[: before.size])
+            ranges = data_ranges(fd, size)
             after = fstat(fd)
         except OSError as error:
             raise lost(error) from error
         finally:
             os.close(fd)
         if after.same_content(before) and size == before.size:
-            return "ok", before, size
+            return "ok", before, ranges
         if attempt == ATTEMPTS:
             # What was read last is what is stored, so its length is what the entry says.
-            return "torn", before._replace(size=size), size
+            return "torn", before._replace(size=size), ranges
         expect = None
     raise AssertionError("unreachable")
 
