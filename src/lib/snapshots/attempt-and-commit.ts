@@ -1,5 +1,6 @@
 import {DumontError} from '../errors.js'
 import type {Manifest} from '../format/manifest.js'
+import type {Report} from '../progress/events.js'
 import {throwIfInterrupted} from '../store/interruption.js'
 import type {Store} from '../store/store.js'
 import {commitManifest} from './commit.js'
@@ -65,10 +66,29 @@ async function commitWhenReliable(
       report({kind: 'step', step: 'verify', state: 'done'})
       report({kind: 'step', step: 'commit', state: 'started'})
       await commitManifest(store, manifest)
+      if (clock.now() - since >= FRESH_MS) await refuseLate(store, {checked, manifest, report})
       report({kind: 'step', step: 'commit', state: 'done', detail: manifest.id})
       return lost
     }
   }
+}
+
+/** A machine that slept between check and commit may have been overtaken by a sweep: nobody must trust such a snapshot. */
+async function refuseLate(
+  store: Store,
+  {
+    checked,
+    manifest,
+    report,
+  }: {readonly checked: Checked; readonly manifest: Manifest; readonly report: Report},
+): Promise<void> {
+  const {size} = await unreliablePacks(store, checked, report)
+  if (size === 0) return
+  throw new DumontError(
+    'INTEGRITY',
+    `${manifest.id} was committed long after its packs were seen, and ${size} of them are gone or being removed`,
+    {hint: `dumont snapshot delete ${manifest.id}, then run the command again`, retry: 'now'},
+  )
 }
 
 function tooSlow(store: Store): DumontError {

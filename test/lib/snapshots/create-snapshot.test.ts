@@ -354,6 +354,28 @@ describe('the commit', () => {
     expect(await snapshots()).toEqual([])
   })
 
+  test('that came so late that a sweep was faster is not called a snapshot', async () => {
+    await bench.create()
+    bench.bends.files = {a: 'apple', c: 'cherry'}
+    bench.store.before = async (operation, key) => {
+      if (operation !== 'put' || !isManifest(key)) return
+      await bench.clock.advance(2 * 3_600_000)
+      await bench.store.inner.remove(await bench.store.keys('packs/'))
+    }
+    await expect(longCreate()).rejects.toMatchObject({code: 'INTEGRITY'})
+  })
+
+  test('that came late stands when nothing is missing', async () => {
+    let slept = false
+    bench.store.before = async (operation, key) => {
+      if (operation === 'put' && isManifest(key) && !slept) {
+        slept = true
+        await bench.clock.advance(2 * 3_600_000)
+      }
+    }
+    await expect(longCreate()).resolves.toMatchObject({sequence: 1})
+  })
+
   test('stands when the sweep after it fails', async () => {
     bench.store.before = (operation, key) => {
       const isCommitted = bench.store.log.some((line) => line.startsWith('put snapshots'))
