@@ -151,9 +151,17 @@ class Crew:
         return self._pool
 
     def _take_events(self) -> None:
-        while not self._events.empty():
-            self._take_event()
+        """Act on what has come, without waiting.
+
+        Engines tell of their progress for a while after their last result.
+        """
         self._link.check()
+        while True:
+            try:
+                _, message = self._events.get_nowait()
+            except queue.Empty:
+                return
+            self._handle(message)
 
     def _take_event(self) -> None:
         while True:
