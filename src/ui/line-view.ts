@@ -40,14 +40,17 @@ export function lineView(write: (line: string) => void, clock: Clock): View {
     fail: async () => {},
     report: (event) => {
       if (event.kind === 'transfer') transfer(event)
-      else if (event.kind === 'step' && event.state === 'done')
-        write(
-          `${prefix(event)}${STEP_TITLES[event.step]}${event.detail === undefined ? '' : `: ${event.detail}`}`,
-        )
+      else if (event.kind === 'step' && event.state !== 'started')
+        write(`${prefix(event)}${stepLine(event)}`)
     },
     succeed: async () => {},
     whileAsking: oneAtATime(() => {}),
   }
+}
+
+function stepLine({detail, state, step}: ProgressEvent & {kind: 'step'}): string {
+  const said = detail === undefined ? '' : `: ${detail}`
+  return state === 'failed' ? `FAILED${said}` : `${STEP_TITLES[step]}${said}`
 }
 
 function prefix(event: {readonly host?: string}): string {

@@ -98,7 +98,8 @@ export function terminalView({clock, hosts, steps, stream}: TerminalOptions): Vi
 
   const close = async (failed: boolean): Promise<void> => {
     clearInterval(redraw)
-    for (const row of rows.values()) row.end(failed && (row.isRunning || byHost))
+    // The first that has not ended is the one it failed in; listr2 does not begin with the later ones.
+    for (const row of rows.values()) row.end(failed)
     await finished
   }
   return {
@@ -117,9 +118,8 @@ function apply(
 ): void {
   if (event.kind === 'step') {
     const row = rows.get(byHost ? (event.host ?? '') : event.step)
-    if (row === undefined) return
-    if (byHost) row.retitle(`${event.host} · ${STEP_TITLES[event.step]}`)
-    else if (event.state === 'done') {
+    if (row !== undefined && byHost) tellOfHost(row, event)
+    else if (row !== undefined && event.state === 'done') {
       if (event.detail !== undefined) row.retitle(`${row.title} · ${event.detail}`)
       row.end(false)
     }
@@ -130,6 +130,12 @@ function apply(
       : [...rows.values()].find((one) => one.isRunning)
     if (row !== undefined) row.state = advance(row.state, event.progress, clock.now())
   }
+}
+
+/** A box is done with its last step, or has failed while others go on. */
+function tellOfHost(row: Row, {host, state, step}: ProgressEvent & {kind: 'step'}): void {
+  if (state !== 'failed') row.retitle(`${host} · ${STEP_TITLES[step]}`)
+  if (state === 'failed' || (state === 'done' && step === 'restore')) row.end(state === 'failed')
 }
 
 function draw(rows: ReadonlyMap<string, Row>, stream: NodeJS.WriteStream, blocks: number): void {

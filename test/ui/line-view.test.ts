@@ -29,6 +29,11 @@ test('a step is told once it is done', () => {
   view.report({detail: 'root@a:22', kind: 'step', state: 'done', step: 'connect'})
   expect(lines).toEqual(['Connect: root@a:22'])
 })
+test('a box that failed while others go on is told at once', () => {
+  const {lines, view} = started()
+  view.report({detail: 'refused', host: 'b', kind: 'step', state: 'failed', step: 'restore'})
+  expect(lines).toEqual(['b: FAILED: refused'])
+})
 test('a fast transfer fills no log', () => {
   const {lines, tell} = started()
   for (let step = 0; step <= 10; step += 1) tell(step, step * 100)

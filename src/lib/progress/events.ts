@@ -27,7 +27,8 @@ export type ProgressEvent =
   | {
       readonly kind: 'step'
       readonly step: Step
-      readonly state: 'done' | 'started'
+      /** `failed` only where other boxes go on; else the service rejects. */
+      readonly state: 'done' | 'failed' | 'started'
       readonly detail?: string
       readonly host?: string
     }

@@ -50,6 +50,8 @@ export async function restoreSnapshot(
     try {
       return {host, ok: true, ...(await restoreHost(host, source, {options, service}, signal))}
     } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      service.report({kind: 'step', step: 'restore', state: 'failed', host, detail})
       return {host, ok: false, error}
     }
   })
