@@ -6,6 +6,7 @@ import {pathToFileURL} from 'node:url'
 import {makeKey, sshdAvailable, type Sshd, startSshd} from '../support/sshd.js'
 import {answered, sharedHome} from './dumont.js'
 import {failure} from './failure.js'
+import {testWithMount} from './mounts.js'
 import {type Operator, startOperator} from './operator.js'
 import {scratch} from './trees.js'
 
@@ -85,8 +86,7 @@ whereSshIs('a host', () => {
     await other.remove()
   })
 
-  test('without Python is named as unsuitable', async () => {
-    if (!canHide()) return
+  testWithMount('without Python is named as unsuitable', async () => {
     const bare = await startSshd({
       config: [`ForceCommand ${await hidingPython(folder)}`],
       env: {HOME: folder},
@@ -114,18 +114,6 @@ whereSshIs('a host', () => {
     expect(answer).toMatchObject({code: 0})
   })
 })
-
-function canHide(): boolean {
-  try {
-    execFileSync('unshare', ['-m', 'mount', '--bind', '/dev/null', '/etc/hostname'], {
-      stdio: 'pipe',
-    })
-    return true
-  } catch {
-    console.warn('SKIPPED: a box without Python needs the right to unshare mounts')
-    return false
-  }
-}
 
 /** A script that runs what was asked for where every Python of this machine is an empty file. */
 async function hidingPython(folder: string): Promise<string> {

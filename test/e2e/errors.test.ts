@@ -5,6 +5,7 @@ import {join} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import {answered, dumont, sharedHome} from './dumont.js'
 import {failure} from './failure.js'
+import {mountTmpfs, testWithMount} from './mounts.js'
 import {scratch} from './trees.js'
 
 let folder: string
@@ -28,11 +29,24 @@ describe('wrong words', () => {
     [['create', '--host', 'local', '--codec', 'zip'], /codec/u],
     [['create', '--host', 'local', '--memory', 'lots'], /memory/u],
     [['create'], /host/u],
-    [['show'], /arg/u],
+    [['show'], /ID is missing/u],
+    [['list', '--nam', 'x'], /--name/u],
+    [['list', 'more'], /takes no arguments/u],
+    [['restroe', 'latest'], /dumont snapshot restore/u],
+    [['create', '--host', 'local', '~/work'], /home directory/u],
   ])('%j is a usage error', async (argv, message) => {
     const {code, error, text} = await failure(argv)
     expect({code, error}).toEqual({code: 2, error: 'USAGE'})
     expect(text).toMatch(message)
+  })
+
+  test('a hint is one line, so that a command in it can be copied', async () => {
+    const {stderr} = await dumont(['snapshot', 'show', 'latest', '--store', store('nothing')])
+    expect(stderr.split('\n')).toEqual([
+      'Error: this store holds no snapshot',
+      expect.stringMatching(/^Try this: .*--store$/u),
+      '',
+    ])
   })
 
   test('a store of an unknown kind names the kinds there are', async () => {
@@ -160,16 +174,9 @@ describe('the target', () => {
     expect([2, 77]).toContain(failed.code)
   })
 
-  test('on a disk that is too small is refused before anything is written', async () => {
+  testWithMount('on a disk that is too small is refused before anything is written', async () => {
     const small = await mkdtemp(join(folder, 'small-'))
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'dumont-test', small], {
-        stdio: 'pipe',
-      })
-    } catch {
-      console.warn('SKIPPED: a full disk needs the right to mount')
-      return
-    }
+    mountTmpfs(small)
     try {
       await writeFile(join(workspace, 'large'), Buffer.alloc(1 << 20, 'text '))
       const large = await answered(['snapshot', 'create', ...local('source'), workspace])
