@@ -2,6 +2,8 @@ import {setMaxListeners} from 'node:events'
 import {Command, Errors, Flags} from '@oclif/core'
 import {DumontError, EXIT, exitCodeOf, isDumontError} from './lib/errors.js'
 import {processEnvironment} from './lib/settings/environment.js'
+import {describeFailure} from './ui/describe-failure.js'
+import {usageError} from './usage-error.js'
 
 interface CommandFailure extends Error {
   readonly oclif?: {readonly exit?: number | false}
@@ -47,21 +49,32 @@ export abstract class BaseCommand extends Command {
 
   /** The result on stdout, and exit code 3 when it is not all that was asked for. */
   protected finish(text: string, incomplete: boolean): void {
-    if (!this.jsonEnabled()) this.log(text)
+    if (!this.jsonEnabled() && text !== '') this.log(text)
     if (incomplete) process.exitCode = EXIT.incomplete
   }
 
   get isStream(): boolean {
-    return this.argv.includes('--json-stream')
+    return this.words.includes('--json-stream')
   }
 
   get isQuiet(): boolean {
-    return this.argv.includes('--quiet') || this.argv.includes('-q')
+    return this.words.some((word) => word === '--quiet' || /^-[A-Za-z]*q/u.test(word))
   }
 
   /** One line of the story on stderr; stdout is for results. */
   say(text: string): void {
-    if (!this.isQuiet && !this.jsonEnabled()) process.stderr.write(`${text}\n`)
+    if (!this.isQuiet) this.warnOf(text)
+  }
+
+  /** One line on stderr that --quiet does not keep back. */
+  warnOf(text: string): void {
+    if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
+  }
+
+  /** What may be flags: also read before, and after a failure of, parsing. */
+  private get words(): readonly string[] {
+    const end = this.argv.indexOf('--')
+    return end < 0 ? this.argv : this.argv.slice(0, end)
   }
 
   override jsonEnabled(): boolean {
@@ -82,19 +95,27 @@ export abstract class BaseCommand extends Command {
 
   /** oclif exits 1 for every failure under --json; the code is the same with and without it here. */
   protected override async catch(error: CommandFailure): Promise<unknown> {
-    const cause = this.signal.aborted ? this.signal.reason : error
-    const exit =
-      typeof error.oclif?.exit === 'number' && !this.signal.aborted
-        ? error.oclif.exit
-        : exitCodeOf(cause)
+    const cause = this.causeOf(error)
+    const exit = exitCodeOf(cause)
     process.exitCode = exit
     if (processEnvironment()['DEBUG']?.startsWith('dumont')) this.logToStderr(String(error.stack))
     if (this.jsonEnabled()) {
       this.logJson(this.toErrorJson(cause))
       return undefined
     }
-    if (error.oclif !== undefined && !this.signal.aborted) throw error
-    throw presentable(cause, exit)
+    process.stderr.write(describeFailure(presentable(cause)))
+    // Ends the process although connections may still be closing.
+    throw new Errors.ExitError(exit)
+  }
+
+  private causeOf(error: CommandFailure): unknown {
+    if (this.signal.aborted) return this.signal.reason
+    if (error.oclif === undefined) return error
+    const command = `${this.config.bin} ${(this.id ?? '').replaceAll(':', ' ')}`
+    return usageError(error, {
+      command,
+      flags: Object.keys({...this.ctor.baseFlags, ...this.ctor.flags, json: true}),
+    })
   }
 
   override logJson(json: unknown): void {
@@ -107,9 +128,7 @@ export abstract class BaseCommand extends Command {
       const {code, hint, message, retry} = error
       return {error: {code, message, ...(hint === undefined ? {} : {hint}), retry}}
     }
-    const failure = error as CommandFailure
-    const code = failure.oclif === undefined ? 'BUG' : 'USAGE'
-    return {error: {code, message: failure.message, retry: 'never'}}
+    return {error: {code: 'BUG', ...presentable(error), retry: 'never'}}
   }
 }
 
@@ -121,15 +140,15 @@ function streamed(json: unknown): object {
   return failed ? {type: 'error', ...json} : {type: 'result', result: json}
 }
 
-/** oclif prints a CLIError with its remedy and without a stack. */
-function presentable(error: unknown, exit: number): Error {
+/** What to say of a failure; one that nobody foresaw is a bug. */
+function presentable(error: unknown): {readonly message: string; readonly hint?: string} {
   if (isDumontError(error)) {
-    const suggestions = error.hint === undefined ? {} : {suggestions: [error.hint]}
-    return new Errors.CLIError(error.message, {exit, ...suggestions})
+    const {hint, message} = error
+    return {message, ...(hint === undefined ? {} : {hint})}
   }
   const message = error instanceof Error ? error.message : String(error)
-  return new Errors.CLIError(`this is a bug in dumont: ${message}`, {
-    exit,
-    suggestions: ['run it again with DEBUG=dumont and report what it prints'],
-  })
+  return {
+    message: `this is a bug in dumont: ${message}`,
+    hint: 'run it again with DEBUG=dumont and report what it prints',
+  }
 }

@@ -27,9 +27,9 @@ export function describeUnreadable({unreadable}: SnapshotList): readonly string[
   return unreadable.map(({error, id}) => `warning: ${untrusted(id, 60)}: ${error.message}`)
 }
 
-/** The table of `snapshot list`, newest last, as a shell user expects. */
+/** The table of `snapshot list`, newest last, as a shell user expects; nothing for none. */
 export function describeList(manifests: readonly Manifest[]): string {
-  if (manifests.length === 0) return 'no snapshots'
+  if (manifests.length === 0) return ''
   const columns = [
     {title: 'ID'},
     {title: 'LABEL'},

@@ -16,8 +16,10 @@ export default class SnapshotList extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --name train-a --json',
   ]
 
+  static override usage = '<%= command.id %> [flags]'
+
   static override flags = {
-    name: Flags.string({summary: 'only those of this label'}),
+    name: Flags.string({helpValue: 'LABEL', summary: 'only those of this label'}),
     ...storeFlags,
   }
 
@@ -27,7 +29,8 @@ export default class SnapshotList extends BaseCommand {
     const {listSnapshots} = await import('../../lib/snapshots/list-snapshots.js')
     const wanted = flags.name === undefined ? {} : {label: flags.name}
     const list = await operator.use((service) => listSnapshots(service, wanted, this.signal))
-    for (const line of describeUnreadable(list)) this.say(line)
+    for (const line of describeUnreadable(list)) this.warnOf(line)
+    if (list.snapshots.length === 0) this.say('no snapshots')
     this.finish(
       describeList(list.snapshots.map(({manifest}) => manifest)),
       list.unreadable.length > 0,

@@ -50,8 +50,7 @@ export async function restoreSnapshot(
     try {
       return {host, ok: true, ...(await restoreHost(host, source, {options, service}, signal))}
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error)
-      service.report({kind: 'step', step: 'restore', state: 'failed', host, detail})
+      if (hosts.length > 1) tellFailed(host, error, service)
       return {host, ok: false, error}
     }
   })
@@ -66,6 +65,11 @@ export async function restoreSnapshot(
     failed: outcomes.reduce((sum, outcome) => sum + (outcome.ok ? outcome.failed : 0), 0),
     seconds: (service.clock.now() - begun) / 1000,
   }
+}
+
+function tellFailed(host: string, error: unknown, {report}: BoxService): void {
+  const detail = error instanceof Error ? error.message : String(error)
+  report({kind: 'step', step: 'restore', state: 'failed', host, detail})
 }
 
 /** The worst of all boxes: an error's own code; 65 when damaged content was met; 3 when entries could not be written. */
