@@ -156,18 +156,16 @@ describe('several roots', () => {
 })
 
 describe('relative paths on this machine', () => {
-  test('begin at the working directory, and --quiet leaves the id alone', async () => {
+  test('begin at the working directory, and --quiet prints the id alone', async () => {
+    await workspace('here/work', {file: 'content'})
     const cwd = join(folder, 'here')
-    await mkdir(join(cwd, 'work'), {recursive: true})
-    await writeFile(join(cwd, 'work/file'), 'content')
-    const place = ['--host', 'local', '--store', store('relative')]
-    const created = await dumont(['snapshot', 'create', ...place, '--quiet', 'work'], {cwd})
+    const created = await dumont(['snapshot', 'create', ...place('relative'), '--quiet', 'work'], {
+      cwd,
+    })
     expect(created).toMatchObject({code: 0, stderr: ''})
     expect(created.stdout).toMatch(/^\d{8}T\d{6}Z-[a-z2-7]{6}\n$/u)
-    const id = created.stdout.trim()
-    expect(
-      await dumont(['snapshot', 'restore', id, ...place, '--target', './back'], {cwd}),
-    ).toMatchObject({code: 0})
+    const wanted = [created.stdout.trim(), ...place('relative'), '--target', './back']
+    expect(await dumont(['snapshot', 'restore', ...wanted], {cwd})).toMatchObject({code: 0})
     expect(await readFile(join(cwd, 'back/file'), 'utf8')).toBe('content')
   })
 })

@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
+import {boxPath} from '../../box-path.js'
 import {sshFlags, storeFlags, transferFlags} from '../../flags.js'
 import type {SnapshotSummary} from '../../lib/snapshots/create-summary.js'
 import {openOperator} from '../../operator.js'
@@ -19,14 +20,18 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
   ]
 
   static override strict = false
-  static override usage = '<%= command.id %> --host HOST [PATH...]'
+  static override usage = '<%= command.id %> --host HOST [PATH...] [flags]'
 
   static override flags = {
     host: Flags.string({
+      helpValue: 'HOST',
       required: true,
       summary: 'the box: user@host:port, a name of ~/.ssh/config, or local',
     }),
-    name: Flags.string({summary: 'label of the lineage [default: host:port:path]'}),
+    name: Flags.string({
+      helpValue: 'LABEL',
+      summary: 'label of the lineage [default: host:port:path]',
+    }),
     exclude: Flags.string({
       helpValue: 'PATTERN',
       multiple: true,
@@ -74,7 +79,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
           host: flags.host,
           level: ZSTD_LEVEL,
           parts: settings.parts ?? PARTS,
-          paths: argv as string[],
+          paths: (argv as string[]).map((path) => boxPath(path, [flags.host])),
           ...(settings.memory === undefined ? {} : {memory: settings.memory}),
           ...(flags.name === undefined ? {} : {name: flags.name}),
         },
@@ -82,7 +87,8 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
         this.signal,
       ),
     )
-    this.finish(describeCreate(summary), summary.incomplete)
+    const {id, incomplete} = summary
+    this.finish(this.isQuiet && id !== undefined ? id : describeCreate(summary), incomplete)
     return summary
   }
 }

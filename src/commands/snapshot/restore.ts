@@ -1,5 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
+import {boxPath} from '../../box-path.js'
 import {sshFlags, storeFlags, transferFlags} from '../../flags.js'
 import type {RestoreOptions} from '../../lib/snapshots/restore-host.js'
 import {openOperator} from '../../operator.js'
@@ -24,6 +25,8 @@ and renamed, never in place. Interrupted, the same command continues. One box th
     '<%= config.bin %> <%= command.id %> 20261123T1402 --host local --target ./back --include "checkpoints/**"',
   ]
 
+  static override usage = '<%= command.id %> ID --host HOST [--host HOST...] [flags]'
+
   static override args = {
     id: Args.string({
       description: 'the beginning of an id, latest, or latest:LABEL',
@@ -33,13 +36,17 @@ and renamed, never in place. Interrupted, the same command continues. One box th
 
   static override flags = {
     host: Flags.string({
+      helpValue: 'HOST',
       multiple: true,
       multipleNonGreedy: true,
       required: true,
       summary: 'a box: user@host:port, a name of ~/.ssh/config, or local',
     }),
-    name: Flags.string({summary: 'the label that a plain latest means'}),
-    target: Flags.string({helpValue: 'DIR', summary: 'where to, absolute on the box'}),
+    name: Flags.string({helpValue: 'LABEL', summary: 'the label that a plain latest means'}),
+    target: Flags.string({
+      helpValue: 'DIR',
+      summary: 'where to: absolute on a box; with --host local also relative',
+    }),
     include: Flags.string({
       helpValue: 'PATTERN',
       multiple: true,
@@ -103,7 +110,7 @@ and renamed, never in place. Interrupted, the same command continues. One box th
         parts: settings.parts ?? PARTS,
         ...(flags.privileges ? {privileges: true} : {}),
         ...(settings.memory === undefined ? {} : {memory: settings.memory}),
-        ...(flags.target === undefined ? {} : {target: flags.target}),
+        ...(flags.target === undefined ? {} : {target: boxPath(flags.target, flags.host)}),
       }
       const request = {
         acceptRollback: flags['accept-rollback'],

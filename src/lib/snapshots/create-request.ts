@@ -3,6 +3,7 @@ import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
 import type {Store} from '../store/store.js'
 import type {Hello} from '../worker/protocol.js'
+import {requireAbsolute} from './absolute-path.js'
 import {defaultLabel} from './lineage.js'
 
 /** What an operator asks for; paths are absolute on the box. */
@@ -45,9 +46,7 @@ export async function rootsOn(
   paths: readonly string[],
   signal?: AbortSignal,
 ): Promise<readonly string[]> {
-  const relative = paths.find((path) => !path.startsWith('/'))
-  if (relative !== undefined)
-    throw new DumontError('USAGE', `${relative} is not an absolute path`, {hint: 'begin it with /'})
+  for (const path of paths) requireAbsolute(path)
   if (paths.length > 0) return paths
   const options = signal ? {signal} : {}
   const {code} = await session.exec(['test', '-d', DEFAULT_PATH], options)

@@ -3,6 +3,7 @@ import {basename, dirname, join} from 'node:path'
 import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
 import {untrusted} from '../untrusted.js'
+import {requireAbsolute} from './absolute-path.js'
 
 /**
  * Refuses (USAGE) what a restore must never write over: a relative target anywhere; on this machine a missing target, `/`,
@@ -12,10 +13,7 @@ export async function checkTarget(
   target: string | undefined,
   {home, session}: {readonly session: Session; readonly home: string},
 ): Promise<void> {
-  if (target !== undefined && !target.startsWith('/'))
-    throw new DumontError('USAGE', `${untrusted(target)} is not an absolute path`, {
-      hint: 'begin it with /',
-    })
+  if (target !== undefined) requireAbsolute(target)
   if (!session.isLocal) return
   if (target === undefined)
     throw new DumontError('USAGE', 'a restore to this machine needs a target', {
