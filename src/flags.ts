@@ -15,6 +15,7 @@ export const storeFlags = {
   }),
   profile: Flags.string({
     helpGroup: 'STORE',
+    helpValue: 'NAME',
     summary: 'named profile of the config file (DUMONT_PROFILE)',
   }),
 }
@@ -39,6 +40,7 @@ export const sshFlags = {
 export const transferFlags = {
   parts: Flags.integer({
     helpGroup: 'TRANSFER',
+    helpValue: 'N',
     max: 256,
     min: 1,
     summary: 'parallel streams to the store [default: 32]',

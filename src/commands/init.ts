@@ -23,12 +23,17 @@ written, for its owner alone; other profiles in it are kept. The secret access k
     'pass r2/secret | <%= config.bin %> <%= command.id %> --yes --profile r2 --endpoint https://s3.example.com --bucket snapshots --access-key-id ID --secret-access-key-file -',
   ]
 
+  static override usage = '<%= command.id %> [flags]'
+
   static override flags = {
     store: Flags.string({helpValue: 'URL', summary: 'file:///path or s3://bucket/prefix'}),
-    bucket: Flags.string({summary: 'bucket, instead of --store'}),
-    prefix: Flags.string({summary: 'prefix in the bucket'}),
+    bucket: Flags.string({helpValue: 'NAME', summary: 'bucket, instead of --store'}),
+    prefix: Flags.string({helpValue: 'PREFIX', summary: 'prefix in the bucket'}),
     endpoint: Flags.string({helpValue: 'URL', summary: 'address of an S3-compatible service'}),
-    region: Flags.string({summary: 'region of the bucket [default: auto for R2, else us-east-1]'}),
+    region: Flags.string({
+      helpValue: 'REGION',
+      summary: 'region of the bucket [default: auto for R2, else us-east-1]',
+    }),
     'r2-account': Flags.string({
       helpValue: 'ID',
       summary: 'Cloudflare account id, instead of --endpoint',
@@ -46,7 +51,10 @@ written, for its owner alone; other profiles in it are kept. The secret access k
       summary:
         'where its secret is; - for stdin [default: DUMONT_SECRET_ACCESS_KEY, AWS_SECRET_ACCESS_KEY]',
     }),
-    profile: Flags.string({summary: 'write a named profile instead of the top level'}),
+    profile: Flags.string({
+      helpValue: 'NAME',
+      summary: 'write a named profile instead of the top level',
+    }),
     config: Flags.string({
       helpValue: 'FILE',
       summary: 'configuration file [default: config.json of the user]',

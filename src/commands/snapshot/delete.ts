@@ -19,7 +19,7 @@ snapshot that is being taken at the same time loses nothing.`
   ]
 
   static override strict = false
-  static override usage = '<%= command.id %> ID [ID...]'
+  static override usage = '<%= command.id %> ID [ID...] [flags]'
 
   static override flags = {
     yes: Flags.boolean({default: false, char: 'y', summary: 'do not ask'}),

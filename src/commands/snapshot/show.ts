@@ -13,6 +13,8 @@ export default class SnapshotShow extends BaseCommand {
     '<%= config.bin %> <%= command.id %> 20261123T1402 --json',
   ]
 
+  static override usage = '<%= command.id %> ID [flags]'
+
   static override args = {
     id: Args.string({
       description: 'the beginning of an id, latest, or latest:LABEL',

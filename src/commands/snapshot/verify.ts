@@ -18,6 +18,8 @@ Everything is done on this machine. Damage exits 65 and names the files that can
     '<%= config.bin %> <%= command.id %> latest:train-a --level decoded --sample 5%',
   ]
 
+  static override usage = '<%= command.id %> ID [flags]'
+
   static override args = {
     id: Args.string({
       description: 'the beginning of an id, latest, or latest:LABEL',
