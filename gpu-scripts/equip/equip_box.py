@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import pwd
+import py_compile
 import shutil
 import stat
 import subprocess
@@ -20,6 +21,7 @@ import sysconfig
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +53,7 @@ def equip_box(request: dict[str, Any], payload: BinaryIO) -> int:
 
 def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
     """Says what is here already; in a Python of no use ends the process with status 9."""
-    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    tag = _tag()
     machine = platform.machine()
     keys = request["natives"].get(f"{tag}-{machine}")
     reason = _unsuitable(keys is not None, f"{tag} on {machine}")
@@ -69,7 +71,7 @@ def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
         "libc": os.confstr("CS_GNU_LIBC_VERSION"),
         "numpy": own_numpy,
         "private": private,
-        "worker": _has_worker(Path(private, f"worker-{request['worker']}.pyz"), request["worker"]),
+        "worker": _is_whole(Path(private, _worker_name(request["worker"]))),
         "key": key,
         "native": _is_complete(Path(private, f"native-{key}"), key),
         "uv": _find_uv(),
@@ -79,19 +81,19 @@ def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
 
 
 def receive(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
-    """Stores the payload as the worker once it hashed right, by renaming: whole or not at all."""
+    """Unpacks the payload as the worker once it hashed right, by renaming: whole or not at all."""
     private = Path(request["private"])
     _sweep(private)
-    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=private)
+    directory = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
     try:
-        with open(descriptor, "wb") as out:
-            out.write(_checked(payload, request["bytes"], request["sha256"], "the worker"))
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, private / f"worker-{request['sha256']}.pyz")
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        content = _checked(payload, request["bytes"], request["sha256"], "the worker")
+        target, final = directory / "worker", private / _worker_name(request["sha256"])
+        target.mkdir()
+        _unpack_worker(content, target, final)
+        (target / MARKER).write_text(_digest(target), encoding="utf-8")
+        _put_in_place(target, final, _is_whole)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
     return {}
 
 
@@ -187,13 +189,36 @@ def _check_owned(path: str) -> None:
         os.chmod(path, 0o700)
 
 
-def _has_worker(path: Path, digest: str) -> bool:
+def _worker_name(digest: str) -> str:
+    """By content and by Python: what was compiled for one is of no use to another."""
+    return f"worker-{digest}-{_tag()}"
+
+
+def _tag() -> str:
+    return f"cp{sys.version_info[0]}{sys.version_info[1]}"
+
+
+def _is_whole(worker: Path) -> bool:
+    """Whether a directory, no link, holds what was unpacked into it and nothing else."""
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if not stat.S_ISDIR(worker.lstat().st_mode):
             return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    except FileNotFoundError:
+        return (worker / MARKER).read_text(encoding="utf-8") == _digest(worker)
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return False
+
+
+def _digest(directory: Path) -> str:
+    """Hashes names and contents of all that lies in a directory but the mark."""
+    found = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        kind = path.lstat().st_mode
+        if name == MARKER or stat.S_ISDIR(kind):
+            continue
+        content = path.read_bytes() if stat.S_ISREG(kind) else b"no file"
+        found.update(f"{name}\0{len(content)}\0{stat.S_IFMT(kind)}\0".encode() + content)
+    return found.hexdigest()
 
 
 def _is_complete(directory: Path, key: str) -> bool:
@@ -289,6 +314,15 @@ HASH_HINT = (
 )
 
 
+def _unpack_worker(content: bytes, target: Path, final: Path) -> None:
+    """Unpacks the archive and compiles it: from an archive Python compiles at every start."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(target)
+    for path in sorted(target.rglob("*.py")):
+        # What a traceback shows is where the file will lie.
+        py_compile.compile(str(path), dfile=str(final / path.relative_to(target)), doraise=True)
+
+
 def _unpack_wheel(content: bytes, target: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
         for member in wheel.infolist():
@@ -314,16 +348,22 @@ def _finish(target: Path, private: Path, key: str, modules: list[str]) -> None:
     """Puts a directory in place whole: imported once for proof, then marked, then renamed."""
     _try_import(target, modules)
     (target / MARKER).write_text(key, encoding="utf-8")
-    final = private / f"native-{key}"
+    _put_in_place(target, private / f"native-{key}", lambda found: _is_complete(found, key))
+
+
+def _put_in_place(target: Path, final: Path, is_complete: Callable[[Path], bool]) -> None:
+    """Renames a finished directory; what lies there and is not complete goes out of the way."""
     try:
-        os.rename(target, final)
+        if not final.is_symlink():
+            os.rename(target, final)
+            return
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
-        if _is_complete(final, key):
-            return  # another run was faster
-        os.rename(final, target.parent / "broken")
-        os.rename(target, final)
+    if is_complete(final):
+        return  # another run was faster
+    os.rename(final, target.parent / "broken")
+    os.rename(target, final)
 
 
 IMPORTS = """

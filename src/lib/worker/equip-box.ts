@@ -227,7 +227,8 @@ async function ask(
 
 function describe(look: Look, {sha256}: WorkerBundle): EquippedBox {
   const {free, libc, numpy, platform, private: privateDir, python, version} = look
-  const workerPath = `${privateDir}/worker-${sha256}.pyz`
+  // Unpacked and compiled there, for that Python alone.
+  const workerPath = `${privateDir}/worker-${sha256}-${platform.split('-')[0]}`
   const nativePath = `${privateDir}/native-${look.key}`
   return {
     argv: [python, '-I', workerPath, '--native', nativePath, '--private', privateDir],

@@ -1,6 +1,18 @@
 import {execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
-import {chmod, mkdir, mkdtemp, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises'
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -17,8 +29,9 @@ import {describeWithSshd, startSshd, type Sshd} from '../../support/sshd.js'
 
 const EQUIP = join(import.meta.dirname, '../../../gpu-scripts/equip/equip_box.py')
 const WORKER =
-  'import sys\nsys.path.insert(1, sys.argv[2])\nimport helper_one, numpy\nprint(helper_one.WORD, numpy.WORD)\n'
+  'import sys, module\nsys.path.insert(1, sys.argv[2])\nimport helper_one, numpy\nprint(helper_one.WORD, numpy.WORD)\n'
 
+let worker: Buffer
 let script: string
 let python: string
 let wheels: FakeWheel[]
@@ -28,6 +41,7 @@ beforeAll(async () => {
   execFileSync('python3', ['-m', 'venv', '--without-pip', venv])
   python = join(venv, 'bin', 'python')
   wheels = [fakeWheel('helper-one'), fakeWheel('numpy')]
+  worker = fakeWheel('worker', {'__main__.py': WORKER, 'module.py': 'WORD = 1\n'}).bytes
 })
 
 describe('a fresh box', () => {
@@ -97,23 +111,44 @@ describe('an equipped box', () => {
     expect(box.calls).toEqual([['sh']])
   })
 
-  test('gets a damaged worker replaced', async () => {
+  const damages: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
+    ['is damaged', (path) => writeFile(join(path, '__main__.py'), 'print("evil")')],
+    ['lacks a module', (path) => rm(join(path, 'module.py'))],
+    ['holds one more module', (path) => writeFile(join(path, 'json.py'), 'print("evil")')],
+    ['was compiled from something else', async (path) => writeFile(await bytecode(path), 'evil')],
+    ['was left half unpacked', (path) => rm(join(path, 'dumont-complete'))],
+    ['became a file', (path) => rm(path, {recursive: true}).then(() => writeFile(path, 'evil'))],
+  ]
+  test.each(damages)('gets a worker replaced that %s', async (_, damage) => {
     const box = await freshBox()
     const {workerPath} = await box.equip()
-    await writeFile(workerPath, 'print("evil")')
+    const before = await readdir(workerPath)
+    await damage(workerPath)
+    expect(await runWorker(box.session, await box.equip())).toBe('helper-one numpy\n')
+    expect(await readFile(join(workerPath, '__main__.py'), 'utf8')).toBe(WORKER)
+    expect(await readdir(workerPath)).toEqual(before)
+    expect(await readdir(join(box.home, '.cache', 'dumont'))).toHaveLength(2)
+  })
+
+  test('runs a worker that Python need not compile again', async () => {
+    const box = await freshBox()
+    const {workerPath} = await box.equip()
+    const compiled = await stat(await bytecode(workerPath))
+    await runWorker(box.session, await box.equip())
+    expect((await stat(await bytecode(workerPath))).ino).toBe(compiled.ino)
+    box.calls.length = 0
     await box.equip()
-    expect(await readFile(workerPath, 'utf8')).toBe(WORKER)
+    expect(box.calls).toEqual([['sh']])
   })
 
   test('never runs a worker that is a link', async () => {
     const box = await freshBox()
     const {workerPath} = await box.equip()
     const elsewhere = join(await scratch(), 'worker')
-    await writeFile(elsewhere, WORKER)
-    execFileSync('ln', ['-sfn', elsewhere, workerPath])
+    await rename(workerPath, elsewhere)
+    await symlink(elsewhere, workerPath)
     await box.equip()
-    expect((await stat(workerPath)).nlink).toBe(1)
-    expect(execFileSync('find', [workerPath, '-type', 'f'], {encoding: 'utf8'})).not.toBe('')
+    expect((await lstat(workerPath)).isDirectory()).toBe(true)
   })
 
   test('gets helpers again that were left unfinished', async () => {
@@ -146,7 +181,7 @@ describe('an equipped box', () => {
     const {privateDir, workerPath} = await box.equip()
     for (const name of ['equip-tmp-old', 'equip-tmp-new']) await mkdir(join(privateDir, name))
     execFileSync('touch', ['-d', '2 days ago', join(privateDir, 'equip-tmp-old')])
-    await writeFile(workerPath, 'damaged')
+    await rm(join(workerPath, 'dumont-complete'))
     await box.equip()
     const names = await readdir(privateDir)
     expect(names).toContain('equip-tmp-new')
@@ -292,7 +327,7 @@ describe('a box is refused', () => {
 
   test('when its disk is full', async () => {
     const full =
-      'def _full(_):\n    raise OSError(28, "No space left on device")\nos.fsync = _full\n'
+      'def _full(*_):\n    raise OSError(28, "No space left on device")\nos.rename = _full\n'
     const box = await freshBox({appended: full})
     await expect(box.equip()).rejects.toMatchObject({
       code: 'BOX_DISK_FULL',
@@ -432,7 +467,6 @@ function bundleOf({
   platforms = PLATFORMS,
   requirement,
 }: BoxOptions): WorkerBundle {
-  const worker = Buffer.from(WORKER)
   const native = requirement ?? pinned[0]?.requirement ?? ''
   const entries = platforms.flatMap((platform) => [
     [`native-${platform}`, native],
@@ -454,6 +488,13 @@ async function runWorker(session: Session, {argv}: EquippedBox): Promise<string>
   const [program_ = '', dashI = '', worker = '', , native = ''] = argv
   const {stdout, stderr} = await session.exec([program_, dashI, worker, '--native', native])
   return Buffer.from(stdout).toString() + stderr
+}
+
+/** Where the module of the fake worker lies compiled. */
+async function bytecode(workerPath: string): Promise<string> {
+  const folder = join(workerPath, '__pycache__')
+  const name = (await readdir(folder)).find((one) => one.startsWith('module.'))
+  return join(folder, name ?? 'nothing was compiled')
 }
 
 async function fakeUv(home: string, text: string): Promise<void> {
