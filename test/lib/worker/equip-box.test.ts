@@ -485,8 +485,8 @@ const PLATFORMS = ['x86_64', 'aarch64'].flatMap((machine) =>
 )
 
 async function runWorker(session: Session, {argv}: EquippedBox): Promise<string> {
-  const [program_ = '', dashI = '', worker = '', , native = ''] = argv
-  const {stdout, stderr} = await session.exec([program_, dashI, worker, '--native', native])
+  const [program_ = '', dashI = '', workerPath = '', , native = ''] = argv
+  const {stdout, stderr} = await session.exec([program_, dashI, workerPath, '--native', native])
   return Buffer.from(stdout).toString() + stderr
 }
 
