@@ -11,6 +11,7 @@ import {describeMachine} from './machine.js'
 import {readOptions} from './options.js'
 import {findPeers} from './peers.js'
 import {summarize, tables} from './report.js'
+import {retirement} from './retire.js'
 import {STEPS, turn} from './round.js'
 import {startServer} from './server.js'
 import {startSshd} from './sshd.js'
@@ -38,6 +39,8 @@ async function main({quick, rounds: count, tools: wanted, work}) {
   if (!(await ensureBuilt())) throw new BenchFailed('dumont could not be built')
   const {path} = await ensureServers()
   for (const name of ['target', 'home']) rmSync(join(work, name), {force: true, recursive: true})
+  const retired = retirement(work)
+  retired.clear()
   const data = await makeData({quick, work})
   const programs = await findPeers({path, python: data.python, work})
   const server = await startServer({path, work})
@@ -46,7 +49,7 @@ async function main({quick, rounds: count, tools: wanted, work}) {
   try {
     const all = await describeTools(programs, {sshd})
     const tools = all.filter(({name}) => !wanted || wanted.includes(name))
-    const bench = {data, server, touched: Date.now(), work}
+    const bench = {data, retired, server, touched: Date.now(), work}
     const machine = {...(await describeMachine(data.python)), isCold: canEmptyCaches()}
     if (!machine.isCold) say('not root: the caches cannot be emptied, everything is read warm')
     const {rounds, warmUp} = await measure({bench, count, tools})
@@ -59,6 +62,7 @@ async function main({quick, rounds: count, tools: wanted, work}) {
   } finally {
     server.stop()
     sshd?.stop()
+    retired.clear()
   }
 }
 
@@ -101,7 +105,7 @@ async function storeWeightsAlone(dumont, bench) {
     const env = environmentOf(command, {home, python: data.python})
     await timed({...command, env}, {memory: false, python: data.python, server, work})
     ratios[width] = server.stored(prefix).bytes / statSync(file).size
-    server.forget(prefix)
+    bench.retired.retire(server.folder(prefix))
   }
   return ratios
 }

@@ -73,8 +73,8 @@ async function fetchWeights(python, work) {
 }
 
 /**
- * A function that says how a restored tree differs from the original: the number of differences of each kind, none when it is equal in every
- * respect. The root's own attributes are left out: not every tool saves them.
+ * A function that says how a restored tree differs from the original: the number of differences of each kind, none when
+ * it is equal in every respect, and the first few. The root's own attributes are left out: not every tool saves them.
  */
 export function comparison(python, original) {
   return (tree) => compare(python, original, tree)
@@ -90,8 +90,9 @@ async function compare(python, workspace, tree) {
     const kind = /: (?<kind>[a-z_]+(?: [^:]+)?): /.exec(line)?.groups?.kind ?? 'other'
     kinds[kind] = (kinds[kind] ?? 0) + 1
   }
-  if (code === 1 && Object.keys(kinds).length === 0) kinds.unknown = 1
-  return kinds
+  if (code === 1 && lines.length < 2)
+    throw new BenchFailed(`${tree} differs, but no difference was named`)
+  return {examples: code === 1 ? lines.slice(0, 5) : [], kinds}
 }
 
 /** Runs a program that has to succeed. */

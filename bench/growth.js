@@ -1,7 +1,7 @@
 // How dumont's costs grow: with the number of files, with the bytes, with the snapshots in a store. One run each, cold,
 // on one S3 server on loopback; memory is sampled in the same runs. Every restored tree is compared.
 // usage: node bench/growth.js [--files 1000,10000,100000] [--gigabytes 1,2,5] [--snapshots 10000] [--work DIRECTORY]
-import {mkdirSync, rmSync, statfsSync, writeFileSync} from 'node:fs'
+import {mkdirSync, statfsSync, writeFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 import {parseArgs} from 'node:util'
 import {ensureBuilt} from '../scripts/ensure-packages.js'
@@ -11,6 +11,7 @@ import {lineChart} from './chart.js'
 import {BenchFailed, comparison, ensureBenchPython, must} from './data.js'
 import {describeMachine} from './machine.js'
 import {equality, markdownTable} from './report.js'
+import {retirement} from './retire.js'
 import {startServer} from './server.js'
 import {timed} from './timing.js'
 import {environmentOf} from './tools/command.js'
@@ -43,9 +44,11 @@ async function main(work) {
   if (!(await ensureBuilt())) throw new BenchFailed('dumont could not be built')
   const {path} = await ensureServers()
   const python = await ensureBenchPython(work)
+  const retired = retirement(work)
+  retired.clear()
   const server = await startServer({path, work})
   try {
-    const bench = {python, server, tool: dumont(), work}
+    const bench = {python, retired, server, tool: dumont(), work}
     const machine = await describeMachine(python)
     const files = []
     for (const count of numbers(values.files, LIMIT_FILES))
@@ -58,6 +61,7 @@ async function main(work) {
     report({files, gigabytes, lists, machine}, work)
   } finally {
     server.stop()
+    retired.clear()
   }
 }
 
@@ -71,11 +75,11 @@ function numbers(text, most) {
 /** Create, create again and restore of a tree with `count` files or gigabytes. */
 async function grow(bench, kind, count) {
   say(`${count} ${kind}`)
-  const {python, server, tool, work} = bench
+  const {python, retired, server, tool, work} = bench
   needSpace(work, kind === 'files' ? count * 16e3 : count * 3e9)
   const tree = join(work, 'growth')
   const target = join(work, 'target')
-  for (const folder of [tree, target]) rmSync(folder, {force: true, recursive: true})
+  for (const folder of [tree, target]) retired.retire(folder)
   await must([python, MAKER, kind, tree, String(count)])
   const made = Date.now()
   mkdirSync(join(target, 'workspace'), {recursive: true})
@@ -92,15 +96,14 @@ async function grow(bench, kind, count) {
   const restore = await step(bench, tool.restore(place))
   const compare = comparison(python, tree)
   const differences = equality([await compare(join(target, 'workspace'))])
-  for (const folder of [tree, target]) rmSync(folder, {force: true, recursive: true})
-  server.forget(prefix)
+  for (const folder of [tree, target, server.folder(prefix)]) retired.retire(folder)
   return {again, count, create, differences, index, restore, stored}
 }
 
 /** `snapshot list` over a store with fabricated manifests. */
 async function listMany(bench, count) {
   say(`list of ${count} snapshots`)
-  const {python, server, tool, work} = bench
+  const {python, retired, server, tool, work} = bench
   const prefix = `growth-list-${count}`
   const tree = join(work, 'growth')
   mkdirSync(tree, {recursive: true})
@@ -110,8 +113,7 @@ async function listMany(bench, count) {
   await must([python, MAKER, 'manifests', server.folder(`${prefix}/snapshots`), String(count)])
   const cold = await step(bench, tool.list(place))
   const listed = JSON.parse(cold.stdout)
-  rmSync(tree, {force: true, recursive: true})
-  server.forget(prefix)
+  for (const folder of [tree, server.folder(prefix)]) retired.retire(folder)
   return {cold: {...cold, stdout: ''}, count, listed: countOf(listed)}
 }
 

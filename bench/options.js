@@ -4,7 +4,7 @@ import {ROOT} from '../scripts/run-step.js'
 
 const USAGE = `usage: npm run bench -- [--quick] [--rounds N] [--tools NAME,NAME…] [--work DIRECTORY]
 
-  --quick    about 400 MB and one round instead of 1.7 GB and three
+  --quick    about 0.5 GB and one round instead of 1.7 GB and three
   --rounds   rounds that count; one more before them warms up and measures memory
   --tools    of dumont, dumont-ssh, tar, restic, borg, rclone [default: all that can be had]
   --work     where everything is made and downloads are kept [default: bench-work]

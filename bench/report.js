@@ -39,7 +39,8 @@ export function summarize({raw, rounds, tools, warmUp}) {
 
 function summarizeStep(runs) {
   const of = (property) => spread(runs.map((each) => each[property]))
-  return {cpu: of('cpu'), requests: of('requests'), server: of('server'), wall: of('wall')}
+  const status = Math.max(...runs.map((each) => each.status))
+  return {cpu: of('cpu'), status, requests: of('requests'), server: of('server'), wall: of('wall')}
 }
 
 function summarizeStored({again, changed, create}, raw) {
@@ -66,7 +67,7 @@ export function tables(summary) {
     '',
     markdownTable(['', ...STEPS.map((step) => HEADINGS[step])], summary, (tool) => [
       tool.name,
-      ...STEPS.map((step) => seconds(tool.steps[step].wall)),
+      ...STEPS.map((step) => seconds(tool.steps[step])),
     ]),
     '',
     'CPU seconds of the tool and all it starts + of the server, median:',
@@ -112,18 +113,19 @@ function resources(tool) {
 
 /** "yes", or what the worst restore got wrong. */
 export function equality(differences) {
-  const worst = differences.toSorted((a, b) => count(b) - count(a))[0]
+  const worst = differences.map(({kinds}) => kinds).toSorted((a, b) => count(b) - count(a))[0]
   if (count(worst) === 0) return 'yes'
-  const kinds = Object.entries(worst).toSorted(([, a], [, b]) => b - a)
-  return `no: ${kinds.map(([kind, times]) => `${times} × ${kind}`).join(', ')}`
+  const sorted = Object.entries(worst).toSorted(([, a], [, b]) => b - a)
+  return `no: ${sorted.map(([kind, times]) => `${times} × ${kind}`).join(', ')}`
 }
 
 function count(kinds) {
   return Object.values(kinds).reduce((sum, each) => sum + each, 0)
 }
 
-function seconds({high, low, median}) {
-  return `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`
+function seconds({status, wall: {high, low, median}}) {
+  const text = `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`
+  return status === 0 ? text : `${text}, status ${status}`
 }
 
 function cpu({isElsewhere, steps}, step) {

@@ -1,4 +1,4 @@
-import {mkdirSync, rmSync} from 'node:fs'
+import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
 import {run} from '../scripts/run-step.js'
@@ -20,7 +20,7 @@ const SETTLED_MS = 62_000
  * @param {{memory: boolean, label: string}} options
  */
 export async function turn(tool, bench, {label, memory}) {
-  const {data, server, work} = bench
+  const {data, retired, server, work} = bench
   const place = {
     bucket: server.bucket,
     endpoint: server.endpoint,
@@ -34,7 +34,8 @@ export async function turn(tool, bench, {label, memory}) {
   const env = (command) => environmentOf(command, {home: place.home, python: data.python})
   const step = (command) =>
     timed({...command, env: env(command)}, {memory, python: data.python, server, work})
-  empty(place.target)
+  retired.retire(place.target)
+  mkdirSync(join(place.target, 'workspace'), {recursive: true})
   for (const command of tool.prepare?.(place) ?? []) await once(command, env(command))
   if (tool.settles) await settle(bench.touched)
 
@@ -47,25 +48,20 @@ export async function turn(tool, bench, {label, memory}) {
   const tree = join(place.target, 'workspace')
   figures.restore.differences = await data.compare(tree)
   await data.put('before', tree)
-  figures.over = await step(tool.restore(place, 3))
+  const over = tool.restore(place, 3)
+  figures.over = await step({...over, mayFail: tool.cannotOverwrite})
   figures.over.differences = await data.compare(tree)
 
   await data.put('before', data.workspace)
   bench.touched = Date.now()
-  server.forget(label)
-  rmSync(place.target, {force: true, recursive: true})
-  if (!tool.settles) rmSync(place.home, {force: true, recursive: true})
+  const left = [server.folder(label), place.target, ...(tool.settles ? [] : [place.home])]
+  for (const each of left) retired.retire(each)
   return figures
 }
 
 async function settle(touched) {
   const left = touched + SETTLED_MS - Date.now()
   if (left > 0) await delay(left)
-}
-
-function empty(folder) {
-  rmSync(folder, {force: true, recursive: true})
-  mkdirSync(join(folder, 'workspace'), {recursive: true})
 }
 
 async function once({argv}, env) {

@@ -68,7 +68,6 @@ function server({accessLog, child, port, root}) {
     /** Where the objects of a prefix lie. */
     folder,
     endpoint: `http://127.0.0.1:${port}`,
-    forget: (prefix) => rmSync(folder(prefix), {force: true, recursive: true}),
     port,
     /** Requests answered so far. */
     requests: () => readFileSync(accessLog, 'latin1').split('\n').length - 1,

@@ -9,7 +9,7 @@ import {ACCOUNT} from '../server.js'
  * tools that save relative paths.
  *
  * @typedef {{argv: string[], cwd?: string, env?: Record<string, string>}} Command
- * @typedef {{name: string, version: string, settles?: boolean, isElsewhere?: boolean,
+ * @typedef {{name: string, version: string, settles?: boolean, isElsewhere?: boolean, cannotOverwrite?: boolean,
  *   prepare?: (place: object) => Command[], create: (place: object, step: number) => Command,
  *   restore: (place: object, step: number) => Command}} Tool
  */
