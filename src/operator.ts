@@ -84,12 +84,17 @@ function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring
     hostKeyPolicy: {
       acceptNew: flags['accept-new-host-key'] === true,
       ...(canAsk
-        ? {ask: (question: HostKeyQuestion) => whileAsking(() => askHostKey(question))}
+        ? {
+            ask: (question: HostKeyQuestion) =>
+              whileAsking(() => askHostKey(question, command.signal)),
+          }
         : {}),
     },
     notice: (message: string) => report({kind: 'note', message}),
     passphrases,
-    ...(canAsk ? {askPassphrase: (file: string) => whileAsking(() => askPassphrase(file))} : {}),
+    ...(canAsk
+      ? {askPassphrase: (file: string) => whileAsking(() => askPassphrase(file, command.signal))}
+      : {}),
   }
   return {
     clock: systemClock,

@@ -6,6 +6,7 @@ const ERASING = /^(?:\u001B\[2K|\u001B\[1A)*\u001B\[G/u
 const ERASE_LINE = '\u001B[2K'
 const LINE_UP = '\u001B[1A'
 const LINE_START = '\u001B[G'
+const SHOW_CURSOR = '\u001B[?25h'
 
 type Terminal = Pick<NodeJS.WriteStream, 'columns' | 'write'>
 
@@ -33,7 +34,10 @@ export class Screen<T extends Terminal> {
 
   /** Takes the frame off the screen, so that a question stands alone; the next frame comes below its answer. */
   pause(paused: boolean): void {
-    if (paused) this.#replace('')
+    if (paused) {
+      this.#replace('')
+      this.#terminal.write(SHOW_CURSOR)
+    }
     this.#paused = paused
   }
 

@@ -1,5 +1,5 @@
-import {DumontError} from '../lib/errors.js'
 import type {Interviewer} from '../lib/setup/interview.js'
+import {answered} from './answered.js'
 
 /** Questions go to stderr, because stdout is for results. */
 export function askOnTerminal(signal: AbortSignal): Interviewer {
@@ -27,15 +27,4 @@ export function askOnTerminal(signal: AbortSignal): Interviewer {
 
 function isThere(answer: string): string | true {
   return answer !== '' || 'must not be empty'
-}
-
-/** Ctrl-C at a question is an interruption like any other. */
-async function answered<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    const {name} = error as Error
-    if (name !== 'ExitPromptError' && name !== 'AbortPromptError') throw error
-    throw new DumontError('INTERRUPTED', 'interrupted; nothing was written', {cause: error})
-  }
 }

@@ -3,6 +3,7 @@ import type {Clock} from '../lib/clock.js'
 import type {ProgressEvent, Step} from '../lib/progress/events.js'
 import {advance, type TransferState} from '../lib/progress/transfer-state.js'
 import {partWindow} from './part-window.js'
+import {Pause} from './pause.js'
 import {Screen} from './screen.js'
 import {oneAtATime, STEP_TITLES, type View} from './view.js'
 
@@ -70,6 +71,7 @@ export function terminalView({clock, hosts, steps, stream}: TerminalOptions): Vi
     names.map((name) => [name, new Row(byHost ? name : STEP_TITLES[name as Step])]),
   )
   const screen = new Screen(stream)
+  const pause = new Pause(screen)
   const output = new ProcessOutput(screen.stream(), screen.stream())
   // listr2 gives log-update a copy without the size, which takes every terminal for 80×24.
   Object.defineProperty(output, 'stdout', {value: screen.stream()})
@@ -89,12 +91,15 @@ export function terminalView({clock, hosts, steps, stream}: TerminalOptions): Vi
         collapseSkips: true,
         logger: new ListrLogger({processOutput: output}),
         showErrorMessage: false,
+        spinner: pause,
       },
     },
   )
   // The list only shows what the service does; the service's own error is the one that is reported.
   const finished = listr.run().catch(() => undefined)
-  const redraw = setInterval(() => draw(rows, stream, byHost ? hosts.length : 1), REDRAW_MS)
+  const redraw = setInterval(() => {
+    if (!pause.isAsking) draw(rows, stream, byHost ? hosts.length : 1)
+  }, REDRAW_MS)
 
   const close = async (failed: boolean): Promise<void> => {
     clearInterval(redraw)
@@ -104,9 +109,9 @@ export function terminalView({clock, hosts, steps, stream}: TerminalOptions): Vi
   }
   return {
     fail: () => close(true),
-    report: (event) => apply(event, rows, byHost, clock),
+    report: (event) => pause.after(() => apply(event, rows, byHost, clock)),
     succeed: () => close(false),
-    whileAsking: oneAtATime((paused) => screen.pause(paused)),
+    whileAsking: oneAtATime((isAsking) => pause.set(isAsking)),
   }
 }
 

@@ -43,12 +43,12 @@ describe('a frame', () => {
 })
 
 describe('a question', () => {
-  test('stands alone: the frame goes before it, and nothing is drawn while it is there', () => {
+  test('stands alone with a cursor: the frame goes before it, and nothing is drawn while it is there', () => {
     const {draw, screen, written} = open(80)
     draw('one\ntwo\n')
     screen.pause(true)
     draw(`${erase(3)}three\n`)
-    expect(written).toEqual(['one\ntwo\n', erase(3)])
+    expect(written).toEqual(['one\ntwo\n', erase(3), '\u001B[?25h'])
   })
 
   test('stays with its answer: the next frame comes below and erases nothing', () => {

@@ -38,6 +38,15 @@ describe('one box', () => {
   })
 })
 
+test('what happens while a question is asked is shown after it', async () => {
+  const {left, view} = open(['a'])
+  await view.whileAsking(async () => {
+    view.report({detail: 'root@a', kind: 'step', state: 'done', step: 'connect'})
+  })
+  await view.fail()
+  expect(left()).toEqual(['✔ Connect · root@a', '✖ Restore'])
+})
+
 describe('several boxes', () => {
   test('leave a line each, and only those that failed a cross', async () => {
     const {left, view} = open(['a', 'b'])

@@ -31,7 +31,7 @@ snapshot that is being taken at the same time loses nothing.`
     const snapshots = argv as string[]
     if (snapshots.length === 0)
       throw new DumontError('USAGE', 'no snapshot is named', {hint: 'see `dumont snapshot list`'})
-    const ask = confirmation(flags.yes, this.jsonEnabled())
+    const ask = confirmation(flags.yes, this.jsonEnabled(), this.signal)
     const operator = await openOperator(this, flags, {hosts: [], steps: []})
     const {deleteSnapshots} = await import('../../lib/snapshots/delete-snapshot.js')
     const result = await operator.use((service) =>

@@ -90,7 +90,7 @@ and renamed, never in place. Interrupted, the same command continues. One box th
   async run(): Promise<RestoreAnswer> {
     const {args, flags} = await this.parse(SnapshotRestore)
     const ask = flags.delete
-      ? confirmation(flags.yes || flags['dry-run'], this.jsonEnabled())
+      ? confirmation(flags.yes || flags['dry-run'], this.jsonEnabled(), this.signal)
       : noQuestion
     const operator = await openOperator(this, flags, {
       hosts: flags.host,
