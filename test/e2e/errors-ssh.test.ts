@@ -1,5 +1,4 @@
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
-import {execFileSync} from 'node:child_process'
 import {mkdir, readFile, readdir, rm, symlink, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {pathToFileURL} from 'node:url'
