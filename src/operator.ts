@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {join} from 'node:path'
+import {join, resolve} from 'node:path'
 import type {BaseCommand} from './base-command.js'
 import {systemClock} from './lib/clock.js'
 import type {Step} from './lib/progress/events.js'
@@ -90,6 +90,7 @@ function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring
           }
         : {}),
     },
+    identities: ((flags['identity'] ?? []) as readonly string[]).map((file) => resolve(file)),
     notice: (message: string) => report({kind: 'note', message}),
     passphrases,
     ...(canAsk

@@ -11,6 +11,8 @@ export interface SessionDependencies extends SshDependencies {
   readonly env: Environment
   /** The operator's home directory, absolute. */
   readonly home: string
+  /** Key files to offer first, absolute. */
+  readonly identities?: readonly string[]
 }
 
 /** Opens what the operator named: `local`, or an SSH address by the rules of ~/.ssh/config. */
@@ -19,10 +21,10 @@ export async function openSession(
   dependencies: SessionDependencies,
   signal?: AbortSignal,
 ): Promise<Session> {
-  const {env, home, notice} = dependencies
+  const {env, home, identities = [], notice} = dependencies
   if (text === 'local') return openLocalSession(env)
   const config = parseSshConfig(await readSshConfig(home, notice))
-  const target = resolveTarget(text, {config, env, home, notice})
+  const target = resolveTarget(text, {config, env, given: identities, home, notice})
   return target.kind === 'local'
     ? openLocalSession(env)
     : openSshSession(target, dependencies, signal)

@@ -47,6 +47,8 @@ export interface TargetContext {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Told once for each setting of the file that is not followed. */
   readonly notice: (text: string) => void
+  /** Absolute paths of keys the operator named for this box; jump hosts have theirs in the file. */
+  readonly given?: readonly string[]
 }
 
 const MAX_JUMPS = 8
@@ -56,7 +58,15 @@ const SYSTEM_KNOWN_HOSTS = ['/etc/ssh/ssh_known_hosts', '/etc/ssh/ssh_known_host
 /** Turns what the operator typed into a target, by the rules of ssh_config(5). Touches nothing outside its arguments. */
 export function resolveTarget(text: string, context: TargetContext): Target {
   if (text === 'local') return {kind: 'local'}
-  return resolveHost(parseSshAddress(text), context, [])
+  const target = resolveHost(parseSshAddress(text), context, [])
+  const {given = []} = context
+  return given.length === 0 ? target : {...target, identities: withGiven(target.identities, given)}
+}
+
+/** As `ssh -i` has it: named keys come first, and the usual ones are not tried beside them. */
+function withGiven(identities: Identities, given: readonly string[]): Identities {
+  const configured = identities.explicit ? identities.files : []
+  return {...identities, explicit: true, files: [...given, ...configured]}
 }
 
 function resolveHost(

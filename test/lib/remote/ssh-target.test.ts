@@ -139,6 +139,28 @@ describe('~/.ssh/config', () => {
   })
 })
 
+describe('keys named for this run', () => {
+  const withKey = (config: string) => {
+    const target = resolveTarget('gpu1', {...context(config), given: ['/keys/a']})
+    if (target.kind !== 'ssh') throw new Error('expected an SSH target')
+    return target
+  }
+
+  test('come before those of the file', () => {
+    const {identities} = withKey('Host gpu1\n IdentityFile ~/.ssh/b')
+    expect(identities).toMatchObject({explicit: true, files: ['/keys/a', '/home/me/.ssh/b']})
+  })
+
+  test('take the place of the usual ones', () => {
+    expect(withKey('').identities).toMatchObject({explicit: true, files: ['/keys/a']})
+  })
+
+  test('are not offered to jump hosts', () => {
+    const [hop] = withKey('Host gpu1\n ProxyJump jump').jumps
+    expect(hop?.identities.files).not.toContain('/keys/a')
+  })
+})
+
 describe('ProxyJump', () => {
   test('lists the hops in order, each with its own settings', () => {
     const target = resolve(
