@@ -19,7 +19,7 @@ export interface RestoreAnswer {
   /** Bytes that were fetched from the store. */
   readonly storedBytes: number
   readonly seconds: number
-  readonly warnings: number
+  readonly warnings: HostRestore['warnings']
   readonly failed: number
   readonly hosts: readonly object[]
 }
@@ -46,7 +46,20 @@ export function restoreAnswer({
     rawBytes: sum(({bytes}) => bytes.raw),
     seconds,
     storedBytes: sum(({bytes}) => bytes.fetched),
-    warnings: sum(({warnings}) => warnings.count),
+    warnings: joined(done.map(({warnings}) => warnings)),
+  }
+}
+
+/** The warnings of all boxes in the form that those of one have. */
+function joined(all: readonly HostRestore['warnings'][]): HostRestore['warnings'] {
+  const byCode: Record<string, number> = {}
+  for (const one of all)
+    for (const [code, count] of Object.entries(one.byCode))
+      byCode[code] = (byCode[code] ?? 0) + count
+  return {
+    byCode,
+    count: all.reduce((total, one) => total + one.count, 0),
+    first: all.flatMap((one) => one.first),
   }
 }
 
