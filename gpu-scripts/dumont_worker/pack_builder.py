@@ -1,5 +1,6 @@
 """Packs in the making: frames one after the other in a buffer that is used again and again."""
 
+import contextlib
 import hashlib
 import importlib
 import mmap
@@ -72,18 +73,27 @@ class BufferPool:
 
     def __init__(self, count: int, size: int) -> None:
         self.size = size
-        self._free: queue.SimpleQueue[Buffer | None] = queue.SimpleQueue()
+        # The one used last comes first: its pages are there, and those of the rest may never be.
+        self._free: queue.LifoQueue[Buffer | None] = queue.LifoQueue()
         for _ in range(count):
             self._free.put(None)
 
     def take(self) -> Buffer:
         """Waits for a buffer, made when first used."""
-        # Anonymous memory: what is not written to is not there, and costs nothing.
-        return self._free.get() or mmap.mmap(-1, self.size)
+        return self._free.get() or _new_buffer(self.size)
 
     def give_back(self, buffer: Buffer) -> None:
         """Makes room for the next pack."""
         self._free.put(buffer)
+
+
+def _new_buffer(size: int) -> Buffer:
+    # Anonymous memory: what is not written to is not there, and costs nothing.
+    buffer = mmap.mmap(-1, size)
+    with contextlib.suppress(AttributeError, OSError):
+        # Every fault stops all threads, for the copy that meets it holds the interpreter's lock.
+        buffer.madvise(mmap.MADV_HUGEPAGE)
+    return buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def test_a_frame_larger_than_a_pack_is_a_bug() -> None:
 
 
 def test_a_buffer_given_back_is_used_again_and_its_rest_forgotten() -> None:
-    packs, sealed, pool = builder(count=1)
+    packs, sealed, pool = builder(count=3)
     packs.add([b"long content"])
     packs.seal()
     pool.give_back(sealed[0].buffer)

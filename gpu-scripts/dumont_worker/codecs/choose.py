@@ -7,6 +7,7 @@ from ..native import BytesLike
 from ..planes import encode_planes, implementation
 from . import zstd
 from .base import Encoded
+from .numpy_planes import spread_of
 
 _SMALL = 4096
 _PIECES, _PIECE = 16, 4096
@@ -96,5 +97,8 @@ def _sum(one: Any, other: Any) -> Any:
 
 def _entropy(counts: Any, total: int) -> float:
     """Gives the order-0 entropy in bits a byte, corrected for the sample's size."""
-    spread = sum([count * math.log2(count) for count in map(int, counts) if count])
+    if isinstance(counts, list):
+        spread: float = sum([count * math.log2(count) for count in counts if count])
+    else:
+        spread = spread_of(counts)
     return math.log2(total) - spread / total + _BIAS / total

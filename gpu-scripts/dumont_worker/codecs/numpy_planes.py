@@ -87,6 +87,12 @@ def histogram(sample: BytesLike) -> Any:
     return np.bincount(np.frombuffer(sample, dtype="u1"), minlength=256)
 
 
+def spread_of(counts: Any) -> float:
+    """Sums count · log2(count) over the counts of a histogram."""
+    np: Any = numpy()
+    return float(np.dot(counts, np.log2(np.maximum(counts, 1))))
+
+
 _threads = threading.local()
 
 
