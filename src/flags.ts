@@ -1,5 +1,13 @@
-import {Flags} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 import {DumontError} from './lib/errors.js'
+
+/** Which snapshot is meant. */
+export const snapshotArgs = {
+  id: Args.string({
+    description: 'the beginning of an id, latest, or latest:LABEL',
+    required: true,
+  }),
+}
 
 /** Where snapshots are kept. */
 export const storeFlags = {

@@ -1,7 +1,7 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {boxPath} from '../../box-path.js'
-import {sshFlags, storeFlags, transferFlags} from '../../flags.js'
+import {snapshotArgs, sshFlags, storeFlags, transferFlags} from '../../flags.js'
 import type {RestoreOptions} from '../../lib/snapshots/restore-host.js'
 import {openOperator} from '../../operator.js'
 import {
@@ -27,12 +27,7 @@ and renamed, never in place. Interrupted, the same command continues. One box th
 
   static override usage = '<%= command.id %> ID --host HOST [--host HOST...] [flags]'
 
-  static override args = {
-    id: Args.string({
-      description: 'the beginning of an id, latest, or latest:LABEL',
-      required: true,
-    }),
-  }
+  static override args = snapshotArgs
 
   static override flags = {
     host: Flags.string({

@@ -1,6 +1,6 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
-import {storeFlags} from '../../flags.js'
+import {snapshotArgs, storeFlags} from '../../flags.js'
 import type {ShownSnapshot} from '../../lib/snapshots/show-snapshot.js'
 import {openOperator} from '../../operator.js'
 import {describeLargest, describeSnapshot} from '../../ui/describe-snapshot.js'
@@ -15,12 +15,7 @@ export default class SnapshotShow extends BaseCommand {
 
   static override usage = '<%= command.id %> ID [flags]'
 
-  static override args = {
-    id: Args.string({
-      description: 'the beginning of an id, latest, or latest:LABEL',
-      required: true,
-    }),
-  }
+  static override args = snapshotArgs
 
   static override flags = {
     largest: Flags.integer({

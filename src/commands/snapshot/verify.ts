@@ -1,6 +1,6 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
-import {parseShare, storeFlags} from '../../flags.js'
+import {parseShare, snapshotArgs, storeFlags} from '../../flags.js'
 import {EXIT} from '../../lib/errors.js'
 import type {VerifyLevel, VerifyResult} from '../../lib/snapshots/verify-snapshot.js'
 import {openOperator} from '../../operator.js'
@@ -20,12 +20,7 @@ Everything is done on this machine. Damage exits 65 and names the files that can
 
   static override usage = '<%= command.id %> ID [flags]'
 
-  static override args = {
-    id: Args.string({
-      description: 'the beginning of an id, latest, or latest:LABEL',
-      required: true,
-    }),
-  }
+  static override args = snapshotArgs
 
   static override flags = {
     level: Flags.option({
