@@ -2,13 +2,10 @@ import {execFileSync, spawn} from 'node:child_process'
 import {chmod, copyFile, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Readable} from 'node:stream'
-import {text} from 'node:stream/consumers'
-import {connect} from 'node:net'
 
 import {afterAll, beforeAll, expect, test} from '@jest/globals'
 
 import {openSession} from '../../../src/lib/remote/open-session.js'
-import {openTunnels} from '../../../src/lib/remote/open-tunnels.js'
 import {openSshSession} from '../../../src/lib/remote/ssh-session.js'
 import {describeSession} from '../../contracts/session-contract.js'
 import {loopbackTarget, quietDependencies} from '../../support/ssh-target.js'
@@ -105,20 +102,6 @@ describeWithSshd('OpenSSH server', () => {
     expect(refused.length).toBeGreaterThan(0)
     expect(refused[0]?.reason).toMatchObject({hint: expect.stringContaining('MaxSessions')})
     await session.close()
-  })
-
-  test('data goes over connections of its own', async () => {
-    const open = () => openSshSession(loopbackTarget(sshd), quietDependencies())
-    const tunnels = await openTunnels(2, open, (socket) => socket.pipe(socket))
-    const answers = tunnels.ports.map((port) => {
-      const client = connect(port, '127.0.0.1')
-      client.end(`via ${port}`)
-      return text(client)
-    })
-    expect(await Promise.all(answers)).toEqual(tunnels.ports.map((port) => `via ${port}`))
-    await sshd.killConnections()
-    await expect(tunnels.lost).rejects.toMatchObject({code: 'UNREACHABLE'})
-    await tunnels.close()
   })
 
   test('an address and ~/.ssh/config are enough', async () => {
