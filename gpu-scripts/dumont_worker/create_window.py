@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .chunk_table import ChunkTable
 from .content_hash import BLOCK, content_hash
@@ -69,8 +69,7 @@ def with_stat(entry: Entry, found: FileStat) -> Entry:
     ):
         return entry
     fs = entry.stat.fs if entry.stat is not None else 0
-    return replace(
-        entry,
+    return entry._replace(
         size=found.size,
         mtime=found.mtime,
         mode=found.mode,
@@ -149,7 +148,7 @@ class Window:
             slot = self._slots[0]
             if slot.ready and not slot.dropped and self._is_orphan(slot):
                 slot.group, slot.starts_group, slot.ready = slot.entry.link, True, False
-                slot.entry = replace(slot.entry, link=None)
+                slot.entry = slot.entry._replace(link=None)
                 yield slot
             if not slot.ready or not self._write(slot):
                 return
@@ -174,12 +173,12 @@ class Window:
             first = self._groups[entry.link]
             if first is not None:
                 link = (first.root, first.path)
-                entry = replace(first, root=entry.root, path=entry.path, link=link)
+                entry = first._replace(root=entry.root, path=entry.path, link=link)
         elif entry.kind == "file":
             extents = self._name_chunks(slot)
             if extents is None:
                 return False
-            entry = replace(entry, hash=slot.content, extents=extents, torn=slot.torn)
+            entry = entry._replace(hash=slot.content, extents=extents, torn=slot.torn)
         if slot.starts_group:
             self._groups[slot.group or place] = entry
         self._writer.entry(entry)

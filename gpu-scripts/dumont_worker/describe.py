@@ -3,7 +3,7 @@
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .attributes import OwnerNames, XattrReader, Xattrs
@@ -82,7 +82,7 @@ class Describer:
         if group.missing <= 0:
             del self._groups[key]
         first = group.first
-        return replace(first, root=self.number, path=path, link=(first.root, first.path))
+        return first._replace(root=self.number, path=path, link=(first.root, first.path))
 
     def _same_file(self, first: Entry, kind: str, found: os.stat_result) -> bool:
         if first.kind != kind:

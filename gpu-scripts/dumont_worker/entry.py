@@ -3,7 +3,6 @@
 import re
 import struct
 from base64 import b64encode
-from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -32,8 +31,7 @@ class Extent(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """What the next incremental compares: change time in ns, inode, device, file-system id."""
 
     ctime: int
@@ -42,8 +40,7 @@ class Stat:
     fs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One file, directory, link or node of the workspace; mtime in ns, path below its root."""
 
     kind: str
@@ -66,8 +63,7 @@ class Entry:
     stat: Stat | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRecord:
+class ChunkRecord(NamedTuple):
     """Where a chunk's frame lies and how it is coded; `base` is a delta's operation and base."""
 
     hash: bytes

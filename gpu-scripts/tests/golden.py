@@ -41,14 +41,14 @@ def reader(snapshot: str) -> IndexReader:
 
 
 def records(snapshot: str) -> list[ChunkRecord]:
-    return [line[1] for line in reader(snapshot) if isinstance(line, tuple)]
+    return [line[1] for line in reader(snapshot) if not isinstance(line, Entry)]
 
 
 def contents(snapshot: str) -> Iterator[tuple[Entry, bytes]]:
     pack_bytes = [(STORE / pack.key).read_bytes() for pack in packs(snapshot)]
     chunks: list[bytes] = []
     for line in reader(snapshot):
-        if isinstance(line, tuple):
+        if not isinstance(line, Entry):
             record = line[1]
             frame = pack_bytes[record.pack][record.at : record.at + record.stored]
             chunks.append(bytes(decode_frame(frame, record.hash, record.raw, record.frame)))

@@ -300,8 +300,7 @@ def snapshot_of(
         at = 0
         chunk = maker.chunk(b"".join(data for _, data in bundle))
         for number, data in bundle:
-            entries[number] = replace(
-                entries[number],
+            entries[number] = entries[number]._replace(
                 hash=blake3(data),
                 extents=(Extent(0, chunk, at, len(data)),),
             )
@@ -323,7 +322,7 @@ def snapshot_of(
         else:
             extents = tuple(Extent(at, maker.chunk(data), 0, len(data)) for at, data in pieces)
             value = hash_of(entry.size, pieces)
-            entries[number] = replace(entry, hash=value, extents=extents)
+            entries[number] = entry._replace(hash=value, extents=extents)
     if bundle:
         flush()
     for number, entry in enumerate(entries):
@@ -331,7 +330,7 @@ def snapshot_of(
             known[(entry.root, entry.path)] = entry
         elif entry.kind == "file" and entry.link is not None:
             first = known[entry.link]
-            entries[number] = replace(entry, hash=first.hash, extents=first.extents)
+            entries[number] = entry._replace(hash=first.hash, extents=first.extents)
     entries = [change(entry) for entry in entries]
     for entry in entries:
         maker.writer.entry(entry)

@@ -1,6 +1,5 @@
 import json
 import struct
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -244,7 +243,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_a_size_that_json_cannot_hold_is_not_written() -> None:
     with pytest.raises(WorkerError):
-        encode_entry(replace(decode_entry(FILE), size=2**53))
+        encode_entry(decode_entry(FILE)._replace(size=2**53))
 
 
 def test_a_chunk_comes_back() -> None:
@@ -322,7 +321,7 @@ def test_a_leaf_has_the_fields_of_the_page() -> None:
         b"file", b"1", b"p\xff", b"420", b"1000", b"100", b"me", b"", b"-7", b"3", b"h" * 32,
         b"", b"", b"0", b"first", sized(b"user.a", b"\0", b"user.b", b""), b"torn",
     )  # fmt: skip
-    assert leaf(replace(entry, extents=(), stat=None)) == leaf(entry)
+    assert leaf(entry._replace(extents=(), stat=None)) == leaf(entry)
 
 
 @pytest.mark.parametrize(
@@ -346,4 +345,4 @@ def test_a_leaf_has_the_fields_of_the_page() -> None:
 )
 def test_every_property_changes_the_leaf(changes: dict[str, Any]) -> None:
     entry = decode_entry(FILE)
-    assert leaf(replace(entry, **changes)) != leaf(entry)
+    assert leaf(entry._replace(**changes)) != leaf(entry)

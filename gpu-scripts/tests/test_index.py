@@ -2,7 +2,6 @@ import json
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ PACKS = [
 def chunk(number: int, **changes: Any) -> ChunkRecord:
     digest = number.to_bytes(32, "little")
     record = ChunkRecord(digest, 100, number % 2, 100 * number, 90, digest, "planes2", "zstd")
-    return replace(record, **changes)
+    return record._replace(**changes)
 
 
 def entry(path: bytes, kind: str = "dir", root: int = 0, **changes: Any) -> Entry:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,12 +82,12 @@ def test_two_runs_add_up(path: bytes) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(entry(), size=8),
-        replace(entry(), mtime=NOW - HOUR + 1),
-        replace(entry(), stat=Stat(NOW - HOUR + 1, 11, 12, 13)),
-        replace(entry(), stat=Stat(NOW - HOUR, 99, 12, 13)),
-        replace(entry(), root=1),
-        replace(entry(), path=b"dir/other"),
+        entry()._replace(size=8),
+        entry()._replace(mtime=NOW - HOUR + 1),
+        entry()._replace(stat=Stat(NOW - HOUR + 1, 11, 12, 13)),
+        entry()._replace(stat=Stat(NOW - HOUR, 99, 12, 13)),
+        entry()._replace(root=1),
+        entry()._replace(path=b"dir/other"),
     ],
 )
 def test_a_file_that_is_not_the_same_is_not_known(path: bytes, other: Entry) -> None:

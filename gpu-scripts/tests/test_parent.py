@@ -1,4 +1,3 @@
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -158,7 +157,7 @@ def test_finds_small_content_wherever_it_lay() -> None:
 
 def test_content_with_a_hole_or_torn_is_not_offered() -> None:
     holed = file(0, b"h", "h", Extent(10, 0, 0, 50))
-    torn = replace(file(0, b"t", "t", Extent(0, 0, 0, 50)), torn=True)
+    torn = file(0, b"t", "t", Extent(0, 0, 0, 50))._replace(torn=True)
     parent = Fixture([directory(0, b""), chunk("c0"), holed, torn]).open([pack(0)], [b"/w"])
     assert parent.by_content(60, digest("h")) is None
     assert parent.by_content(50, digest("t")) is None
@@ -235,7 +234,7 @@ def test_refuses_the_index_of_another_snapshot() -> None:
 
 class TestUnchanged:
     then = file(0, b"f", "f", Extent(0, 0, 0, 50))
-    now = replace(then, hash=None, extents=())
+    now = then._replace(hash=None, extents=())
 
     def test_a_file_that_looks_the_same_and_is_old_is_unchanged(self) -> None:
         assert unchanged(self.now, self.then, SCANNED)
@@ -253,13 +252,13 @@ class TestUnchanged:
         ],
     )
     def test_any_difference_makes_it_changed(self, change: dict[str, object]) -> None:
-        assert not unchanged(replace(self.now, **change), self.then, SCANNED)  # type: ignore[arg-type]
+        assert not unchanged(self.now._replace(**change), self.then, SCANNED)  # type: ignore[arg-type]
 
     def test_the_device_number_may_change_over_a_reboot(self) -> None:
-        assert unchanged(replace(self.now, stat=Stat(OLD, 7, 99, 9)), self.then, SCANNED)
+        assert unchanged(self.now._replace(stat=Stat(OLD, 7, 99, 9)), self.then, SCANNED)
 
     def test_a_torn_entry_is_read_again(self) -> None:
-        assert not unchanged(self.now, replace(self.then, torn=True), SCANNED)
+        assert not unchanged(self.now, self.then._replace(torn=True), SCANNED)
 
     @pytest.mark.parametrize("field", ["mtime", "ctime"])
     def test_one_that_changed_shortly_before_the_parents_scan_is_read_again(
@@ -267,8 +266,8 @@ class TestUnchanged:
     ) -> None:
         late = SCANNED - SETTLED_NS
         if field == "mtime":
-            pair = [replace(one, mtime=late) for one in (self.now, self.then)]
+            pair = [one._replace(mtime=late) for one in (self.now, self.then)]
         else:
-            pair = [replace(one, stat=Stat(late, 7, 8, 9)) for one in (self.now, self.then)]
+            pair = [one._replace(stat=Stat(late, 7, 8, 9)) for one in (self.now, self.then)]
         assert not unchanged(pair[0], pair[1], SCANNED)
         assert unchanged(pair[0], pair[1], SCANNED + 1)

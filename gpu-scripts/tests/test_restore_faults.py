@@ -130,7 +130,7 @@ def test_a_pack_cut_short_gives_what_is_left_of_it(box: Rig, tmp_path: Path):
 
 def test_content_that_the_entry_does_not_mean_is_refused(box: Rig, source: Path, tmp_path: Path):
     def lie(entry: Entry) -> Entry:
-        return replace(entry, hash=small_hash(b"else")) if entry.path == b"small" else entry
+        return entry._replace(hash=small_hash(b"else")) if entry.path == b"small" else entry
 
     result = box.restore(box.save(source, change=lie), tmp_path / "out")
     assert failed(result) == {"small": "damaged"}
