@@ -71,18 +71,25 @@ common: dict[str, Any] = {
         lambda pairs: tuple(sorted(pairs.items()))
     ),
 }
+
+
+def make_entry(kind: str, **fields: Any) -> Entry:
+    """What is not given keeps its default; of a NamedTuple, `builds` would make it up."""
+    return Entry(kind, **fields)
+
+
 entries = st.one_of(
-    st.builds(Entry, st.just("dir"), **common),
-    st.builds(Entry, st.just("symlink"), target=texts.filter(bool), **common),
+    st.builds(make_entry, st.just("dir"), **common),
+    st.builds(make_entry, st.just("symlink"), target=texts.filter(bool), **common),
     st.builds(
-        Entry,
+        make_entry,
         st.sampled_from(["char", "block"]),
         device=st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
         link=st.none() | st.tuples(st.integers(0, 9), paths),
         **common,
     ),
     st.builds(
-        Entry,
+        make_entry,
         st.just("file"),
         size=st.integers(2**23, 2**53 - 1),
         hash=hashes,
