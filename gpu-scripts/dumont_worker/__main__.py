@@ -1,6 +1,7 @@
 """Entry point: `worker.pyz --native DIR --private DIR`, or `worker.pyz engine FD PARENT`."""
 
 import argparse
+import gc
 import os
 import resource
 import sys
@@ -11,11 +12,15 @@ if not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     __package__ = "dumont_worker"
 
+_COLLECT_AFTER = 20_000
+
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0 after the end of stdin, 130 when a request was cut short."""
     # A core dump would hold signed URLs; engines inherit this.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Hardly anything here is cyclic, and each search for cycles walks through all young objects.
+    gc.set_threshold(_COLLECT_AFTER, 20, 100)
     arguments = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="dumont-worker", allow_abbrev=False)
     parser.add_argument("--native", help="directory with the native helpers")

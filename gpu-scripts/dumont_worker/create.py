@@ -168,11 +168,13 @@ class _Create:
         while True:
             link.check()
             crew.hand_out(source)
+            files = 0
             for slot in window.write_ready():
                 if slot.ready:
-                    progress.add(files=slot.entry.kind == "file")
+                    files += slot.entry.kind == "file"
                 else:
                     source.read(slot)
+            progress.add(files=files)
             progress.totals(*source.seen)
             if source.exhausted:
                 scanned = scanned or time.monotonic()

@@ -103,15 +103,16 @@ class Describer:
         xattrs: Xattrs,
         details: dict[str, Any],
     ) -> Entry:
+        uid, gid = found.st_uid, found.st_gid
         return Entry(
             kind,
             self.number,
             path,
             stat.S_IMODE(found.st_mode),
-            found.st_uid,
-            found.st_gid,
-            self._owners.user(found.st_uid),
-            self._owners.group(found.st_gid),
+            uid,
+            gid,
+            self._owners.user(uid),
+            self._owners.group(gid),
             found.st_mtime_ns,
             xattrs,
             **details,

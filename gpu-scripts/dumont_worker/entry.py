@@ -3,6 +3,7 @@
 import re
 import struct
 from base64 import b64encode
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -85,15 +86,11 @@ def path_key(path: bytes) -> tuple[bytes, ...]:
 def encode_entry(entry: Entry) -> bytes:
     """Gives the index line of an entry; raises WORKER for a size that format 1 cannot hold."""
     kind = entry.kind
+    owner = _owner(entry.mode, entry.uid, entry.gid, entry.user, entry.group)
     line = (
-        f'{{"entry":"{kind}","root":{entry.root},"path":{_text(entry.path)},"mode":{entry.mode}'
-        f',"uid":{entry.uid},"gid":{entry.gid}'
+        f'{{"entry":"{kind}","root":{entry.root},"path":{_text(entry.path)}{owner}'
+        f',"mtime":"{entry.mtime}"'
     )
-    if entry.user is not None:
-        line += f',"user":{_text(entry.user)}'
-    if entry.group is not None:
-        line += f',"group":{_text(entry.group)}'
-    line += f',"mtime":"{entry.mtime}"'
     if entry.xattrs:
         pairs = (f'[{_text(name)},"{b64encode(value).decode()}"]' for name, value in entry.xattrs)
         line += f',"xattrs":[{",".join(pairs)}]'
@@ -106,6 +103,17 @@ def encode_entry(entry: Entry) -> bytes:
     if entry.device is not None:
         line += f',"device":[{entry.device[0]},{entry.device[1]}]'
     return (line + "}\n").encode()
+
+
+# Few owners and modes make up a whole workspace.
+@lru_cache(4096)
+def _owner(mode: int, uid: int, gid: int, user: bytes | None, group: bytes | None) -> str:
+    line = f',"mode":{mode},"uid":{uid},"gid":{gid}'
+    if user is not None:
+        line += f',"user":{_text(user)}'
+    if group is not None:
+        line += f',"group":{_text(group)}'
+    return line
 
 
 def _file_fields(entry: Entry) -> str:
@@ -334,24 +342,36 @@ def _base(value: object, number: int) -> tuple[str, int]:
 
 
 _length = struct.Struct("<I").pack
+_HASH_LENGTH = _length(32)
+# Target, device, both fields of a hard link, attributes, torn: most files have none of them.
+_REST_EMPTY = 6 * _length(0)
 
 
 def leaf(entry: Entry) -> bytes:
     """Gives the bytes of an entry's Merkle leaf: 17 fields, each with its length before it."""
-    is_file = entry.kind == "file"
+    path, mtime = entry.path, b"%d" % entry.mtime
+    parts = [
+        _leaf_head(entry.kind, entry.root),
+        _length(len(path)),
+        path,
+        _leaf_owner(entry.mode, entry.uid, entry.gid, entry.user, entry.group),
+        _length(len(mtime)),
+        mtime,
+        _sized(b"%d" % entry.size if entry.kind == "file" else b""),
+    ]
+    if entry.hash is not None:
+        parts += (_HASH_LENGTH, entry.hash)
+    else:
+        parts.append(_sized(b""))
+    parts.append(_leaf_rest(entry))
+    return b"".join(parts)
+
+
+def _leaf_rest(entry: Entry) -> bytes:
     link, device = entry.link, entry.device
+    if not (link or device or entry.target or entry.xattrs or entry.torn):
+        return _REST_EMPTY
     fields = (
-        entry.kind.encode(),
-        b"%d" % entry.root,
-        entry.path,
-        b"%d" % entry.mode,
-        b"%d" % entry.uid,
-        b"%d" % entry.gid,
-        entry.user or b"",
-        entry.group or b"",
-        b"%d" % entry.mtime,
-        b"%d" % entry.size if is_file else b"",
-        entry.hash or b"",
         entry.target or b"",
         b"%d:%d" % device if device else b"",
         b"%d" % link[0] if link else b"",
@@ -359,7 +379,19 @@ def leaf(entry: Entry) -> bytes:
         b"".join([_sized(name) + _sized(value) for name, value in entry.xattrs]),
         b"torn" if entry.torn else b"",
     )
-    return b"".join([part for field in fields for part in (_length(len(field)), field)])
+    return b"".join(map(_sized, fields))
+
+
+# Few owners and modes make up a whole workspace.
+@lru_cache(4096)
+def _leaf_owner(mode: int, uid: int, gid: int, user: bytes | None, group: bytes | None) -> bytes:
+    fields = (b"%d" % mode, b"%d" % uid, b"%d" % gid, user or b"", group or b"")
+    return b"".join(map(_sized, fields))
+
+
+@lru_cache(256)
+def _leaf_head(kind: str, root: int) -> bytes:
+    return _sized(kind.encode()) + _sized(b"%d" % root)
 
 
 def _sized(field: bytes) -> bytes:

@@ -80,8 +80,9 @@ class IndexWriter:
 
     def entry(self, entry: Entry) -> None:
         """Adds the next entry in index order; raises ValueError for one that is out of order."""
-        if any(extent.chunk >= self._chunks for extent in entry.extents):
-            raise ValueError(f"{entry.path!r} names a chunk that was not written")
+        for _, chunk, _, _ in entry.extents:
+            if chunk >= self._chunks:
+                raise ValueError(f"{entry.path!r} names a chunk that was not written")
         try:
             self._order.take(entry)
         except WorkerError as error:

@@ -30,14 +30,13 @@ def unchanged(entry: Entry, parent: Entry, scanned_at: int) -> bool:
     now, then = entry.stat, parent.stat
     if entry.kind != "file" or parent.kind != "file" or parent.torn or now is None or then is None:
         return False
-    same = (entry.size, entry.mtime, now.ctime, now.ino, now.fs) == (
-        parent.size,
-        parent.mtime,
-        then.ctime,
-        then.ino,
-        then.fs,
+    return (
+        entry.size == parent.size
+        and entry.mtime == parent.mtime < scanned_at - SETTLED_NS
+        and now.ctime == then.ctime < scanned_at - SETTLED_NS
+        and now.ino == then.ino
+        and now.fs == then.fs
     )
-    return same and max(entry.mtime, now.ctime) < scanned_at - SETTLED_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ class ParentIndex:
         self._dead_packs = self._find_dead(alive)
         self._numbers = self._find_usable()
         self._contents: dict[bytes, bytes] | None = None
+        self._asked = (-1, 0)
         here = {path: number for number, path in enumerate(roots)}
         self._roots = {n: here[path] for n, path in enumerate(source.roots) if path in here}
         self._entries = self._stream()
@@ -138,13 +138,21 @@ class ParentIndex:
 
     def usable(self, extents: Extents) -> bool:
         """Whether all chunks of extents may be named again, and hold what the extents say."""
-        return all(self._is_usable(extent) for extent in extents)
+        for _, chunk, at, length in extents:  # noqa: SIM110 - a generator costs more than its work
+            if at + length > self._usable_length(chunk):
+                return False
+        return True
 
-    def _is_usable(self, extent: Extent) -> bool:
-        if extent.chunk >= len(self._records) // _RECORD.size:
-            return False
-        chunk = self.chunk(extent.chunk)
-        return chunk.hash in self._numbers and extent.at + extent.length <= chunk.raw
+    def _usable_length(self, number: int) -> int:
+        """Bytes of a chunk that may be named; none may of one that is not there or not usable."""
+        # Small files share chunks, and come in the order of their chunks.
+        if number != self._asked[0]:
+            length = 0
+            if number < len(self._records) // _RECORD.size:
+                chunk = self.chunk(number)
+                length = chunk.raw if chunk.hash in self._numbers else 0
+            self._asked = (number, length)
+        return self._asked[1]
 
     def _segment(self, number: int) -> bytes:
         data = self._kept.get(number)

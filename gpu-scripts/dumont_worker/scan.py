@@ -126,43 +126,57 @@ class Scan:
             return
         except OSError as error:
             raise self._lost_root(error) from None
-        frame, entry = self._enter(b"", fd, self._rules, "")
-        self._stack.push(frame)
-        yield entry
+        top, own = self._enter(b"", fd, self._rules, "")
+        self._stack.push(top)
+        yield own
         while self._stack:
             frame = self._stack.top
-            if frame.names:
-                yield from self._visit(frame, frame.names.pop())
-            else:
+            # A directory that was entered is the new top, and comes first.
+            while frame.names and frame is self._stack.top:
+                name = frame.names.pop()
+                path = frame.path + b"/" + name if frame.path else name
+                if self._below and (mount := self._mount_to_skip(path)) is not None:
+                    yield from self._skip(mount, frame, path)
+                elif (seen := self._look(frame, name, path)) is None:
+                    continue
+                elif stat.S_ISDIR(seen.st_mode):
+                    yield from self._visit_directory(frame, path, seen)
+                elif (entry := self._visit(frame, name, path, seen)) is not None:
+                    yield entry
+            if frame is self._stack.top:
                 self._stack.pop()
 
-    def _visit(self, frame: Frame, name: bytes) -> Iterator[Entry]:
-        path = frame.path + b"/" + name if frame.path else name
-        if self._below and (mount := self._mount_to_skip(path)) is not None:
-            yield from self._skip(mount, frame, path)
-            return
+    def _look(self, frame: Frame, name: bytes, path: bytes) -> os.stat_result | None:
         try:
             found = os.stat(name, dir_fd=frame.fd, follow_symlinks=False)
         except OSError as error:
             self._findings.failed(path, error)
-            return
+            return None
         if self._protect and self._is_protected(found):
             self._findings.leave_out("protected", path)
-            return
+            return None
+        return found
+
+    def _visit(self, frame: Frame, name: bytes, path: bytes, found: os.stat_result) -> Entry | None:
+        """Gives the entry of what is no directory; None where it is left out."""
         kind = _KINDS.get(stat.S_IFMT(found.st_mode))
         if kind is None:
             self._findings.leave_out("socket", path)
-            return
-        decision = frame.rules.decide(path, kind == "dir")
-        if decision == "excluded":
-            self._findings.leave_out("excluded", path, 0 if kind == "dir" else _share(found))
-        elif kind == "dir":
-            cache = frame.cache or ("bytecode" if decision == "cache" else "")
-            yield from self._descend(frame, path, found, cache)
+        elif frame.rules.decide(path, False) == "excluded":
+            self._findings.leave_out("excluded", path, _share(found))
         elif frame.cache and not (frame.keeps_tag and name == CACHE_TAG):
             self._findings.count("cache", 0, _share(found))
-        elif entry := self._describe.other(kind, path, found, frame.prefix + name):
-            yield entry
+        else:
+            return self._describe.other(kind, path, found, frame.prefix + name)
+        return None
+
+    def _visit_directory(self, frame: Frame, path: bytes, found: os.stat_result) -> Iterator[Entry]:
+        decision = frame.rules.decide(path, True)
+        if decision == "excluded":
+            self._findings.leave_out("excluded", path, 0)
+            return
+        cache = frame.cache or ("bytecode" if decision == "cache" else "")
+        yield from self._descend(frame, path, found, cache)
 
     def _descend(
         self, frame: Frame, path: bytes, found: os.stat_result, cache: str
