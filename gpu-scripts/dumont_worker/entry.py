@@ -14,6 +14,8 @@ CHUNK_MAX = 4 << 20
 """Most raw bytes of one chunk."""
 SAFE = (1 << 53) - 1
 """Largest integer that travels as a JSON number."""
+UINT32 = (1 << 32) - 1
+MODE_MAX = 0o7777
 KINDS = ("file", "dir", "symlink", "fifo", "char", "block")
 LINKABLE = ("file", "symlink", "fifo", "char", "block")
 TRANSFORMS = ("none", "planes2", "planes4", "planes2of4")
@@ -149,14 +151,14 @@ def decode_entry(line: Json) -> Entry:
         if name in line and kind not in kinds:
             raise integrity(f"a {kind} with {name}")
     is_file = kind == "file"
-    size = _int(line, "size", SAFE) if is_file else 0
+    size = whole_number(line, "size", SAFE) if is_file else 0
     return Entry(
         kind,
-        _int(line, "root", _UINT32),
+        whole_number(line, "root", UINT32),
         entry_path(line.get("path")),
-        _int(line, "mode", 0o7777),
-        _int(line, "uid", _UINT32),
-        _int(line, "gid", _UINT32),
+        whole_number(line, "mode", MODE_MAX),
+        whole_number(line, "uid", UINT32),
+        whole_number(line, "gid", UINT32),
         from_json(line["user"]) if "user" in line else None,
         from_json(line["group"]) if "group" in line else None,
         wide(line.get("mtime")),
@@ -172,7 +174,6 @@ def decode_entry(line: Json) -> Entry:
     )
 
 
-_UINT32 = (1 << 32) - 1
 _WIDE = re.compile(r"-?(?:0|[1-9][0-9]{0,29})", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ONLY = {
@@ -187,7 +188,8 @@ _ONLY = {
 }
 
 
-def _int(line: Json, name: str, most: int) -> int:
+def whole_number(line: Json, name: str, most: int) -> int:
+    """Reads an integer from 0 to `most`."""
     value = line.get(name)
     # bool is an int to isinstance, and JSON's true is no number.
     if type(value) is not int or not 0 <= value <= most:
@@ -212,11 +214,17 @@ def digest(value: object) -> bytes:
 def entry_path(value: object) -> bytes:
     """Reads a path below a root: no empty, `.` or `..` component, so never absolute."""
     path = from_json(value)
-    if path:
-        for component in path.split(b"/"):
-            if component in (b"", b".", b".."):
-                raise integrity("a path leaves its root or is not in its plain form")
+    if not is_plain_path(path):
+        raise integrity("a path leaves its root or is not in its plain form")
     return path
+
+
+_NO_COMPONENT = re.compile(rb"(?:\A|/)\.{0,2}(?:/|\Z)")
+
+
+def is_plain_path(path: bytes) -> bool:
+    """Whether a path stays below its root: no empty, `.` or `..` component; empty is the root."""
+    return not path or _NO_COMPONENT.search(path) is None
 
 
 def _xattrs(value: object) -> tuple[tuple[bytes, bytes], ...]:
@@ -256,7 +264,7 @@ def _extents(value: object, size: int) -> tuple[Extent, ...]:
 def _link(value: object) -> tuple[int, bytes]:
     if type(value) is not dict:
         raise integrity("a hard link is not an object")
-    return _int(value, "root", _UINT32), entry_path(value.get("path"))
+    return whole_number(value, "root", UINT32), entry_path(value.get("path"))
 
 
 def _target(value: object) -> bytes:
@@ -270,7 +278,7 @@ def _device(value: object) -> tuple[int, int]:
     if type(value) is not list or len(value) != 2:
         raise integrity("a device is not two numbers")
     for number in value:
-        if type(number) is not int or not 0 <= number <= _UINT32:
+        if type(number) is not int or not 0 <= number <= UINT32:
             raise integrity("a device is not two numbers")
     return value[0], value[1]
 
@@ -304,21 +312,21 @@ def encode_chunk_record(number: int, chunk: ChunkRecord) -> bytes:
 
 def decode_chunk_record(line: Json) -> tuple[int, ChunkRecord]:
     """Gives the number and record of a chunk line; raises INTEGRITY for values format 1 forbids."""
-    number = _int(line, "chunk", _UINT32)
+    number = whole_number(line, "chunk", UINT32)
     transform, codec = line.get("transform"), line.get("codec")
     if transform not in TRANSFORMS or codec not in CODECS:
         raise integrity("a chunk with an unknown transform or codec")
-    raw, stored = _int(line, "raw", CHUNK_MAX), _int(line, "stored", CHUNK_MAX + 88)
+    raw, stored = whole_number(line, "raw", CHUNK_MAX), whole_number(line, "stored", CHUNK_MAX + 88)
     # A frame is a header and a payload that is never longer than the raw bytes.
     if raw < 1 or not 57 <= stored <= raw + 88:
         raise integrity("a chunk of impossible length")
-    at = _int(line, "at", PACK_MAX)
+    at = whole_number(line, "at", PACK_MAX)
     if at + stored > PACK_MAX:
         raise integrity("a chunk ends behind its pack")
     return number, ChunkRecord(
         digest(line.get("hash")),
         raw,
-        _int(line, "pack", _UINT32),
+        whole_number(line, "pack", UINT32),
         at,
         stored,
         digest(line.get("frame")),
@@ -335,7 +343,7 @@ PACK_MAX = 32 << 20
 def _base(value: object, number: int) -> tuple[str, int]:
     if type(value) is not dict or value.get("op") not in DELTAS:
         raise integrity("an unknown delta")
-    base = _int(value, "base", _UINT32)
+    base = whole_number(value, "base", UINT32)
     if base >= number:
         raise integrity("a delta's base does not stand before it")
     return value["op"], base

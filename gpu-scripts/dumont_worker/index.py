@@ -24,6 +24,7 @@ from .entry import (
 )
 from .errors import WorkerError, integrity
 from .merkle import MerkleTree
+from .quick_entry import quick_entry
 
 SEGMENT_RAW = 16 << 20
 """Most bytes of a segment before compression, unless one line alone is longer."""
@@ -32,6 +33,7 @@ SEGMENT_LIMIT = 64 << 20
 CUTTER = 1
 
 _LEVEL = 4
+_ENTRY = '{"entry":'
 _BATCH = 256 << 10
 
 
@@ -198,9 +200,14 @@ class IndexReader:
         for number, data in enumerate(self._segments):
             try:
                 lines = _lines(data)
-                self._take_header(next(lines, None), number)
+                self._take_header(_first(lines), number)
                 for line in lines:
-                    yield self._take_chunk(line) if "chunk" in line else self._take_entry(line)
+                    if isinstance(line, Entry):
+                        yield self._take_entry(line)
+                    elif "chunk" in line:
+                        yield self._take_chunk(line)
+                    else:
+                        yield self._take_entry(decode_entry(line))
             except WorkerError as error:
                 if error.code != "INTEGRITY":
                     raise
@@ -220,8 +227,7 @@ class IndexReader:
             tuple(sorted(self._decoders)),
         )
 
-    def _take_header(self, line: Json | None, number: int) -> None:
-        line = line or {}
+    def _take_header(self, line: Json, number: int) -> None:
         _check_header(line, "index", self._snapshot)
         if type(line.get("segment")) is not int or line["segment"] != number:
             raise integrity("another segment than asked for")
@@ -252,8 +258,7 @@ class IndexReader:
         self._decoders.update(decoders_of(record))
         return number, record
 
-    def _take_entry(self, line: Json) -> Entry:
-        entry = decode_entry(line)
+    def _take_entry(self, entry: Entry) -> Entry:
         self._order.take(entry)
         for extent in entry.extents:
             if extent.chunk >= len(self._lengths):
@@ -301,7 +306,10 @@ def read_segment(data: bytes) -> Iterator[tuple[int, ChunkRecord] | Entry]:
     lines = _lines(data)
     next(lines, None)
     for line in lines:
-        yield decode_chunk_record(line) if "chunk" in line else decode_entry(line)
+        if isinstance(line, Entry):
+            yield line
+        else:
+            yield decode_chunk_record(line) if "chunk" in line else decode_entry(line)
 
 
 def read_chunks(data: bytes, snapshot: str) -> tuple[int, Iterator[tuple[int, ChunkRecord]]]:
@@ -309,8 +317,8 @@ def read_chunks(data: bytes, snapshot: str) -> tuple[int, Iterator[tuple[int, Ch
     first, *lines = _gunzip(data).split("\n")
     header = _object(first)
     _check_header(header, "index", snapshot)
-    # Every writer that begins entries with this key gets by without parsing them.
-    others = (_object(line) for line in lines if not line.startswith('{"entry":'))
+    # Every writer that begins entries as this one does gets by without parsing them.
+    others = (_object(line) for line in lines if not line.startswith(_ENTRY))
     return wide(header.get("scannedAt")), (decode_chunk_record(o) for o in others if "chunk" in o)
 
 
@@ -331,10 +339,12 @@ _PIN_LENGTHS = {"crc32": 4, "md5": 16}
 def decode_packs(data: bytes, snapshot: str) -> list[PackRecord]:
     """Reads a snapshot's list of packs; raises INTEGRITY."""
     lines = _lines(data)
-    _check_header(next(lines, {}), "packs", snapshot)
+    _check_header(_first(lines), "packs", snapshot)
     packs: list[PackRecord] = []
     keys: set[str] = set()
     for line in lines:
+        if isinstance(line, Entry):
+            raise integrity(f"pack list of {snapshot}: holds an entry")
         key, length, pin = line.get("key"), line.get("length"), line.get("pin")
         if type(line.get("pack")) is not int or line["pack"] != len(packs):
             raise integrity(f"pack list of {snapshot}: numbers jump")
@@ -381,9 +391,15 @@ def _no_constant(name: str) -> None:
 _parse = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
-def _lines(data: bytes) -> Iterator[Json]:
+def _lines(data: bytes) -> Iterator[Json | Entry]:
     for line in _gunzip(data).split("\n"):
-        yield _object(line)
+        quick = quick_entry(line) if line.startswith(_ENTRY) else None
+        yield quick or _object(line)
+
+
+def _first(lines: Iterator[Json | Entry]) -> Json:
+    line = next(lines, None)
+    return line if isinstance(line, dict) else {}
 
 
 def _object(line: str) -> Json:

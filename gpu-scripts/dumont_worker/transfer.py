@@ -33,6 +33,7 @@ _AGAIN = frozenset({408, 425, 429, 500, 501, 502, 503, 504})
 _AGAIN_CODES = frozenset(
     {"BadDigest", "ClientDisconnect", "IncompleteBody", "RequestTimeout", "SlowDown"}
 )
+_FULL = 507
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -82,7 +83,8 @@ def put(
 ) -> PutOutcome:
     """Sends the buffers, one after the other, as one object.
 
-    Raises UNREACHABLE or STORE_BUSY when the retries are used up, Cancelled when told to stop.
+    Raises UNREACHABLE or STORE_BUSY when the retries are used up, TARGET_UNWRITABLE when the store
+    has no room left, Cancelled when told to stop.
     """
     target = _Target.of(signed)
     report = on_progress or _nobody
@@ -96,6 +98,8 @@ def put(
             target.forget()
             fault = _unreachable(target, error)
         else:
+            if answer.status == _FULL:
+                raise _full()
             outcome = _outcome(answer)
             if outcome is not None:
                 return outcome
@@ -349,7 +353,13 @@ def _unreachable(target: _Target, error: Exception) -> WorkerError:
 
 
 def _busy(answer: _Answer) -> WorkerError:
-    return WorkerError("STORE_BUSY", f"the store keeps answering {answer.told}", None, True)
+    hint = "run the same command again in a while: it continues"
+    return WorkerError("STORE_BUSY", f"the store keeps answering {answer.told}", hint, True)
+
+
+def _full() -> WorkerError:
+    hint = "free space there, or choose another store; the same command continues"
+    return WorkerError("TARGET_UNWRITABLE", "the store has no space left", hint)
 
 
 def _denied(answer: _Answer) -> WorkerError:

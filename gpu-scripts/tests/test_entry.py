@@ -20,6 +20,7 @@ from dumont_worker.entry import (
     path_key,
 )
 from dumont_worker.errors import WorkerError
+from dumont_worker.quick_entry import quick_entry
 
 FILE: dict[str, Any] = {
     "entry": "file",
@@ -99,6 +100,15 @@ entries = st.one_of(
         **common,
     ),
 )
+
+
+OWNER = '"mode":420,"uid":0,"gid":4294967295,"user":"root","group":"w\u00e4"'
+FILE_LINE = (
+    f'{{"entry":"file","root":0,"path":"a/.b/..c",{OWNER},"mtime":"-5","size":7'
+    f',"hash":"{"a1" * 32}","extents":[[0,3,4194297,7]]'
+    ',"stat":{"ctime":"1","ino":"2","dev":"3","fs":"-4"}}'
+)
+DIRECTORY_LINE = f'{{"entry":"dir","root":0,"path":"",{OWNER},"mtime":"0"}}'
 
 
 @settings(deadline=None)
@@ -242,6 +252,36 @@ def test_a_forbidden_value_is_refused(line: dict[str, Any], changes: dict[str, A
 def test_a_missing_field_is_refused(name: str) -> None:
     with pytest.raises(WorkerError):
         decode_entry({key: value for key, value in FILE.items() if key != name})
+
+
+@settings(deadline=None)
+@given(entries)
+def test_an_entry_is_read_quickly_as_it_is_read_slowly(entry: Entry) -> None:
+    line = encode_entry(entry).decode().rstrip("\n")
+    assert quick_entry(line) in (None, decode_entry(json.loads(line)))
+
+
+@pytest.mark.parametrize("line", [FILE_LINE, DIRECTORY_LINE])
+def test_what_is_written_every_day_is_read_quickly(line: str) -> None:
+    found = quick_entry(line)
+    assert found == decode_entry(json.loads(line))
+    assert found is not None
+    assert encode_entry(found) == line.encode() + b"\n"
+
+
+@settings(max_examples=2000, deadline=None)
+@given(
+    st.sampled_from([FILE_LINE, DIRECTORY_LINE]),
+    st.integers(0, 400),
+    st.integers(0, 3),
+    st.sampled_from(['"', "\\", "/", "/..", ".", "0", "-", "9999999999999999", "\x1f", "\n", "\0"])
+    | st.text(max_size=3),
+)
+def test_no_damage_makes_quick_reading_differ(line: str, at: int, cut: int, put: str) -> None:
+    damaged = line[:at] + put + line[at + cut :]
+    found = quick_entry(damaged)
+    if found is not None:
+        assert found == decode_entry(json.loads(damaged))
 
 
 def test_unknown_fields_are_ignored() -> None:
