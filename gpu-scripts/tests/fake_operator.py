@@ -40,6 +40,7 @@ Json = dict[str, Any]
 FaultKind = Literal[
     "ambiguous",  # stored, then the connection is cut before the answer
     "busy",  # 503
+    "full",  # 507
     "error",  # 500 after the body was read
     "expired",  # the URL is refused as expired
     "cut",  # the connection is cut in the middle of the body
@@ -135,6 +136,7 @@ class FakeStore:
     def _store(self, request: BaseHTTPRequestHandler, key: str, body: bytes, fault: str) -> None:
         refusals = {
             "busy": (503, b"<Code>SlowDown</Code>"),
+            "full": (507, b"<Code>InsufficientStorage</Code>"),
             "error": (500, b"<Code>InternalError</Code>"),
             "expired": (403, b"<Code>AccessDenied</Code><Message>Request has expired</Message>"),
         }

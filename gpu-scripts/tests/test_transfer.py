@@ -91,6 +91,14 @@ def test_retries_end(store: FakeStore) -> None:
     assert store.puts[KEY] == transfer.ATTEMPTS
 
 
+def test_a_store_without_room_is_not_asked_again(store: FakeStore) -> None:
+    store.faults.append(Fault("PUT", "full", 100))
+    with pytest.raises(WorkerError, match="no space left") as failure:
+        transfer.put(signed_put(store), [BODY], None, never())
+    assert (failure.value.code, failure.value.hint is None) == ("TARGET_UNWRITABLE", False)
+    assert store.puts[KEY] == 1
+
+
 def test_a_store_that_is_not_there_is_named_without_its_url() -> None:
     store = FakeStore()
     signed = signed_put(store)

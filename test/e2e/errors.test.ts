@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
 import {execFileSync} from 'node:child_process'
+import {randomBytes} from 'node:crypto'
 import {mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {pathToFileURL} from 'node:url'
@@ -147,6 +148,25 @@ describe('a snapshot', () => {
 
   test('that is being looked for in a store that is empty is unknown', async () => {
     expect(await failure(['show', 'latest', '--store', store('empty')])).toMatchObject({code: 2})
+  })
+})
+
+describe('a store', () => {
+  testWithMount('without room is said to be full, and holds no snapshot', async () => {
+    const small = await mkdtemp(join(folder, 'full-'))
+    mountTmpfs(small)
+    try {
+      const large = join(folder, 'more-than-fits')
+      await mkdir(large)
+      await writeFile(join(large, 'noise'), randomBytes(4 << 20))
+      const at = ['--store', pathToFileURL(join(small, 'store')).href]
+      const failed = await failure(['create', '--host', 'local', ...at, large])
+      expect(failed).toMatchObject({code: 73, error: 'TARGET_UNWRITABLE'})
+      expect(failed.text).toMatch(/no space left.*Try this/u)
+      expect(await answered(['snapshot', 'list', ...at])).toMatchObject({snapshots: []})
+    } finally {
+      execFileSync('umount', ['-l', small])
+    }
   })
 })
 

@@ -105,7 +105,9 @@ class HttpGateway implements Gateway {
     } catch (error) {
       // A peer that fell silent or went away hears nothing; a store that cannot write is said to it.
       if (request.destroyed || !isDumontError(error) || error.code === 'UNREACHABLE') throw error
-      refuse(response, {status: 500, code: 'InternalError', message: error.message})
+      const isFull = error.code === 'TARGET_UNWRITABLE'
+      const kind = isFull ? {status: 507, code: 'InsufficientStorage'} : INTERNAL
+      refuse(response, {...kind, message: error.message})
     }
   }
 
@@ -152,6 +154,7 @@ class HttpGateway implements Gateway {
   }
 }
 
+const INTERNAL = {status: 500, code: 'InternalError'}
 const PUT_REFUSALS: Readonly<Record<Received, Refusal | undefined>> = {
   created: undefined,
   cut: {status: 400, code: 'IncompleteBody', message: 'Other length than signed'},

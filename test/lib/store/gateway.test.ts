@@ -164,7 +164,7 @@ describe('the gateway', () => {
     const bytes = Buffer.alloc(200_000)
     const {status, body} = await sendSigned(gateway.sign(put(bytes), await gateway.listen()), bytes)
     expect([status, Buffer.from(body).toString()]).toEqual([
-      500,
+      507,
       expect.stringContaining('no space left in &lt;the store&gt;'),
     ])
     await gateway.close()
