@@ -90,18 +90,20 @@ def encode_entry(entry: Entry) -> bytes:
     kind = entry.kind
     owner = _owner(entry.mode, entry.uid, entry.gid, entry.user, entry.group)
     line = (
-        f'{{"entry":"{kind}","root":{entry.root},"path":{_text(entry.path)}{owner}'
+        f'{{"entry":"{kind}","root":{entry.root},"path":{json_text(entry.path)}{owner}'
         f',"mtime":"{entry.mtime}"'
     )
     if entry.xattrs:
-        pairs = (f'[{_text(name)},"{b64encode(value).decode()}"]' for name, value in entry.xattrs)
+        pairs = (
+            f'[{json_text(name)},"{b64encode(value).decode()}"]' for name, value in entry.xattrs
+        )
         line += f',"xattrs":[{",".join(pairs)}]'
     if kind == "file":
         line += _file_fields(entry)
     if entry.link is not None:
-        line += f',"link":{{"root":{entry.link[0]},"path":{_text(entry.link[1])}}}'
+        line += f',"link":{{"root":{entry.link[0]},"path":{json_text(entry.link[1])}}}'
     if entry.target is not None:
-        line += f',"target":{_text(entry.target)}'
+        line += f',"target":{json_text(entry.target)}'
     if entry.device is not None:
         line += f',"device":[{entry.device[0]},{entry.device[1]}]'
     return (line + "}\n").encode()
@@ -112,9 +114,9 @@ def encode_entry(entry: Entry) -> bytes:
 def _owner(mode: int, uid: int, gid: int, user: bytes | None, group: bytes | None) -> str:
     line = f',"mode":{mode},"uid":{uid},"gid":{gid}'
     if user is not None:
-        line += f',"user":{_text(user)}'
+        line += f',"user":{json_text(user)}'
     if group is not None:
-        line += f',"group":{_text(group)}'
+        line += f',"group":{json_text(group)}'
     return line
 
 
@@ -135,7 +137,8 @@ def _file_fields(entry: Entry) -> str:
     return fields
 
 
-def _text(value: bytes) -> str:
+def json_text(value: bytes) -> str:
+    """Gives a byte string as it stands in a line of JSON."""
     try:
         return encode_basestring(value.decode())
     except UnicodeDecodeError:

@@ -16,7 +16,7 @@ from typing import Any
 from .box import PrivateDir
 from .byte_string import from_json, to_json
 from .create_messages import Chunk, Span, StoredPack
-from .entry import Entry, Stat, digest
+from .entry import Entry, Stat, digest, json_text
 from .errors import WorkerError
 from .parent import unchanged
 
@@ -80,13 +80,12 @@ class Journal:
         # A disk that stands still must not make the queue grow: what is not noted is read again.
         if stat is None or self._queue.qsize() > _WAITING_MOST:
             return
-        self._add(
-            {
-                "file": [entry.root, to_json(entry.path)],
-                "stat": [entry.size, str(entry.mtime), *map(str, _stat_fields(stat))],
-                "hash": content.hex(),
-                "spans": [[s.offset, s.hash.hex(), s.at, s.length] for s in spans],
-            }
+        # Written by hand: it is done for every file, and costs a quarter of what `json` takes.
+        places = ",".join([f'[{s.offset},"{s.hash.hex()}",{s.at},{s.length}]' for s in spans])
+        self._add_line(
+            f'{{"file":[{entry.root},{json_text(entry.path)}]'
+            f',"stat":[{entry.size},"{entry.mtime}","{stat.ctime}","{stat.ino}","{stat.dev}"'
+            f',"{stat.fs}"],"hash":"{content.hex()}","spans":[{places}]}}'
         )
 
     def find(self, entry: Entry) -> tuple[bytes, list[Span]] | None:
@@ -120,7 +119,10 @@ class Journal:
         self._file.close()
 
     def _add(self, value: dict[str, Any]) -> None:
-        line = json.dumps(value, separators=(",", ":")).encode()
+        self._add_line(json.dumps(value, separators=(",", ":")))
+
+    def _add_line(self, text: str) -> None:
+        line = text.encode()
         self._queue.put(b"%08x %s\n" % (zlib.crc32(line), line))
 
     def _write(self) -> None:
@@ -212,10 +214,6 @@ def _checked(line: bytes) -> dict[str, Any] | None:
 def _chunk(pack: int, fields: list[Any]) -> Chunk:
     raw_hash, raw, at, stored, frame, transform, codec = fields
     return Chunk(digest(raw_hash), raw, pack, at, stored, digest(frame), transform, codec)
-
-
-def _stat_fields(stat: Stat) -> tuple[int, int, int, int]:
-    return stat.ctime, stat.ino, stat.dev, stat.fs
 
 
 def _place_key(root: int, path: bytes) -> int:
