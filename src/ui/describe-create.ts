@@ -11,7 +11,7 @@ export function describeCreate(summary: SnapshotSummary): string {
   const lines = [
     summary.id ?? 'dry run: nothing was stored',
     `${files} files, ${formatBytes(rawBytes)} · ${formatBytes(newBytes)} new, stored as ${formatBytes(storedBytes)}${ratio} · ${duration(seconds * 1000)}`,
-    ...leftOut(summary.notes),
+    ...leftOut(summary),
     ...sampled(summary),
   ]
   if (summary.reusedPacks > 0)
@@ -21,8 +21,11 @@ export function describeCreate(summary: SnapshotSummary): string {
   return lines.join('\n')
 }
 
-function leftOut(notes: SnapshotSummary['notes']): readonly string[] {
-  const shown = Object.entries(notes).map(([code, count]) => `${count} ${untrusted(code, 40)}`)
+function leftOut({leftOut: sizes, notes}: SnapshotSummary): readonly string[] {
+  const shown = Object.entries(notes).map(([code, count]) => {
+    const size = sizes[code]?.bytes ?? 0
+    return `${count} ${untrusted(code, 40)}${size > 0 ? ` (${formatBytes(size)})` : ''}`
+  })
   return shown.length === 0 ? [] : [`left out or noted: ${shown.join(', ')}`]
 }
 

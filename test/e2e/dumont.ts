@@ -15,6 +15,8 @@ export interface Answer {
   readonly storedBytes: number
   readonly seconds: number
   readonly warnings: unknown
+  /** Of create. */
+  readonly leftOut?: Readonly<Record<string, {readonly count: number; readonly bytes: number}>>
   readonly error?: {readonly code: string; readonly hint?: string; readonly message: string}
 }
 

@@ -199,7 +199,8 @@ describe('what is left out', () => {
       'tagged/thing': 'x',
       '.git/HEAD': 'x',
     })
-    await create(...place('caches-store'), path, '--exclude-caches')
+    const saved = await create(...place('caches-store'), path, '--exclude-caches')
+    expect(saved.leftOut?.['cache']?.bytes).toBeGreaterThan(0)
     const target = join(folder, 'caches-restored')
     await restore('latest', ...place('caches-store'), '--target', target)
     const names = await readdir(target, {recursive: true})

@@ -25,6 +25,8 @@ export interface SnapshotSummary {
   }
   /** What was left out on purpose, by reason. */
   readonly notes: Readonly<Record<string, number>>
+  /** How many of it, and the bytes they would have been. */
+  readonly leftOut: Attempt['result']['leftOut']
   /** Packs of an interrupted run that were not sent again. */
   readonly reusedPacks: number
   readonly skippedMounts: Manifest['rules']['skippedMounts']
@@ -60,6 +62,7 @@ export function summaryOf(made: {
     counts,
     warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},
     notes: result.notes,
+    leftOut: result.leftOut,
     reusedPacks: result.reusedPacks,
     skippedMounts: result.skippedMounts,
     incomplete: counts.torn > 0 || counts.unreadable > 0 || result.skippedMounts.length > 0,

@@ -56,6 +56,7 @@ export const createResult = v.object({
   decoders: v.optional(v.pipe(v.array(code), v.maxLength(64)), () => []),
   warnings: byCode,
   notes: byCode,
+  leftOut: v.optional(v.record(code, v.object({count, bytes: count})), () => ({})),
   reusedPacks: orNone,
   sample: v.exactOptional(
     v.array(v.object({codec: v.string(), raw: count, stored: count, seconds})),

@@ -176,6 +176,7 @@ export class GoodWorker extends ScriptedWorker {
       decoders: [],
       warnings: {},
       notes: {},
+      leftOut: {},
       reusedPacks: this.accepted.length,
     }
   }

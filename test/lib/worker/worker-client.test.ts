@@ -34,6 +34,7 @@ const RESULT: CreateResult = {
   decoders: [],
   warnings: {},
   notes: {},
+  leftOut: {},
   reusedPacks: 0,
 }
 
