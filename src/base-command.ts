@@ -39,7 +39,11 @@ export abstract class BaseCommand extends Command {
         hint: 'run the same command again: it continues where it was',
       }),
     )
-    setTimeout(() => process.exit(EXIT.interrupted), GRACE_MS).unref()
+    setTimeout(() => {
+      // Something does not end in order; what is to be said is said all the same.
+      this.tell(this.signal.reason)
+      process.exit(EXIT.interrupted)
+    }, GRACE_MS).unref()
   }
 
   /** Aborted by SIGINT, SIGTERM and SIGHUP with the error to report. */
@@ -99,13 +103,15 @@ export abstract class BaseCommand extends Command {
     const exit = exitCodeOf(cause)
     process.exitCode = exit
     if (processEnvironment()['DEBUG']?.startsWith('dumont')) this.logToStderr(String(error.stack))
-    if (this.jsonEnabled()) {
-      this.logJson(this.toErrorJson(cause))
-      return undefined
-    }
-    process.stderr.write(describeFailure(presentable(cause)))
+    this.tell(cause)
+    if (this.jsonEnabled()) return undefined
     // Ends the process although connections may still be closing.
     throw new Errors.ExitError(exit)
+  }
+
+  private tell(cause: unknown): void {
+    if (this.jsonEnabled()) this.logJson(this.toErrorJson(cause))
+    else process.stderr.write(describeFailure(presentable(cause)))
   }
 
   private causeOf(error: CommandFailure): unknown {

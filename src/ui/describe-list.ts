@@ -27,28 +27,38 @@ export function describeUnreadable({unreadable}: SnapshotList): readonly string[
   return unreadable.map(({error, id}) => `warning: ${untrusted(id, 60)}: ${error.message}`)
 }
 
-/** The table of `snapshot list`, newest last, as a shell user expects; nothing for none. */
-export function describeList(manifests: readonly Manifest[]): string {
+/** Columns of a table line that are not the label's, and how wide a label may be at least and at most. */
+const BESIDE_LABEL = 60
+const LEAST_LABEL = 12
+const MOST_LABEL = 40
+
+/**
+ * The table of `snapshot list`, newest last, as a shell user expects; nothing for none. On a terminal labels are cut so that
+ * a line fits.
+ */
+export function describeList(manifests: readonly Manifest[], columns = Infinity): string {
   if (manifests.length === 0) return ''
-  const columns = [
+  const width = Math.max(LEAST_LABEL, Math.min(MOST_LABEL, columns - BESIDE_LABEL))
+  const notes = manifests.map((manifest) => flaws(manifest).join(', '))
+  const shown = [
     {title: 'ID'},
     {title: 'LABEL'},
     {align: 'right', title: 'FILES'},
     {align: 'right', title: 'SIZE'},
     {align: 'right', title: 'NEW'},
     {align: 'right', title: 'STORED'},
-    {title: 'NOTES'},
+    ...(notes.every((note) => note === '') ? [] : [{title: 'NOTES'}]),
   ] as const
   return table(
-    columns,
-    manifests.map((manifest) => [
+    shown,
+    manifests.map((manifest, index) => [
       manifest.id,
-      untrusted(manifest.label, 40),
+      untrusted(manifest.label, width),
       String(manifest.counts.files),
       formatBytes(manifest.bytes.raw),
       formatBytes(manifest.bytes.new),
       formatBytes(manifest.bytes.stored),
-      flaws(manifest).join(', '),
+      notes[index] ?? '',
     ]),
   )
 }

@@ -10,6 +10,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
   return all
     .map((row) =>
       row
+        .slice(0, columns.length)
         .map((cell, index) =>
           columns[index]?.align === 'right'
             ? cell.padStart(widths[index] ?? 0)

@@ -36,3 +36,15 @@ test.each([
   expect(text.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/u)
   expect(text.split('\n')).not.toContain('fake line')
 })
+
+test('a line of the list fits the terminal: the label is cut, and notes have a column where there are any', () => {
+  const {manifest} = manifestOf(ID)
+  const long = {...manifest, label: 'root@127.0.0.1:42201:/workspace/with/a/long/path'}
+  const lines = describeList([long], 80).split('\n')
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
+  expect(lines[0]).not.toContain('NOTES')
+  expect(describeList([long])).toContain('root@127.0.0.1:42201:/workspace')
+})
+test('a list of none is no line', () => {
+  expect(describeList([])).toBe('')
+})

@@ -32,7 +32,10 @@ export default class SnapshotList extends BaseCommand {
     for (const line of describeUnreadable(list)) this.warnOf(line)
     if (list.snapshots.length === 0) this.say('no snapshots')
     this.finish(
-      describeList(list.snapshots.map(({manifest}) => manifest)),
+      describeList(
+        list.snapshots.map(({manifest}) => manifest),
+        process.stdout.isTTY ? process.stdout.columns : undefined,
+      ),
       list.unreadable.length > 0,
     )
     return listAnswer(list)

@@ -142,7 +142,8 @@ async function checkOwner({file, values, profiles}: ConfigFile): Promise<void> {
 }
 
 function unreadable(place: string, error: unknown): DumontError {
-  const reason = error instanceof Error ? error.message : (error as {message?: string}).message
+  const told = error instanceof Error ? error.message : (error as {message?: string}).message
+  const reason = told?.replace(/^JSON Error in (.*):\n/u, '$1: ')
   return new DumontError(
     'CONFIG',
     `the configuration in ${place} cannot be read: ${untrusted(reason ?? 'unknown', 300)}`,
