@@ -111,14 +111,16 @@ class RestoreFiles:
             fetched, written, failures, issues = result
             self._run.fetched += fetched
             self._run.raw_written += written
-            states = {state.number: state for state in job.files}
+            # Hardly ever is there anything to say of a file.
+            told = job.files if failures or issues else ()
+            states = {state.number: state for state in told}
             for number, code, message in failures:
                 states[number].failed = True
                 self._run.fail(number, states[number].item, (code, message))
             for number, code, message in issues:
                 self._run.tell(states[number].item, [metadata.Issue(code, message)])
-            for state in job.files:
-                self._part_done(state)
+            # Told once for all: the counters have a lock.
+            self._run.link.progress.add(files=sum([self._part_done(state) for state in job.files]))
 
         return take
 
@@ -132,18 +134,21 @@ class RestoreFiles:
         if self._crew.room:
             self._submit(self._jobs.popleft())
 
-    def _part_done(self, state: FileState) -> None:
+    def _part_done(self, state: FileState) -> bool:
+        """Tells whether the file is now as the snapshot has it."""
         state.jobs -= 1
         if state.jobs:
-            return
+            return False
         if state.identity is not None:
             try:
                 self._finish_shared(state)
             except OSError as error:
                 self._run.fail(state.number, state.item, failure_of(error))
         del self._active[state.number]
-        if self._run.actions[state.number] != Action.FAILED:
-            self._run.done(state.number, state.item, written=True)
+        if self._run.actions[state.number] == Action.FAILED:
+            return False
+        self._run.count(state.item, written=True)
+        return state.item.kind == "file"
 
     def _finish_shared(self, state: FileState) -> None:
         """Finish a file that several jobs wrote to, or remove what there is of it."""

@@ -147,9 +147,14 @@ class Run:
 
     def done(self, number: int, item: Item, written: bool) -> None:
         """Count an entry that is now as the snapshot has it."""
+        self.count(item, written)
+        if item.kind == "file":
+            self.link.progress.add(files=1)
+
+    def count(self, item: Item, written: bool) -> None:
+        """Count an entry as `done` does, for a caller who tells of many at a time."""
         if item.kind == "file":
             self.counts["written" if written else "same"] += 1
-            self.link.progress.add(files=1)
 
 
 def unwritable(path: bytes, error: OSError) -> WorkerError:
