@@ -29,22 +29,25 @@ def open_file(root: bytes, path: bytes, expect: FileStat | None) -> tuple[int, F
     """
     try:
         fd = read_by_path(root, path)
-        found = fstat(fd)
-        if expect is None or found[:2] != expect[:2]:
+        seen = os.fstat(fd)
+        if expect is None or (seen.st_dev, seen.st_ino) != expect[:2]:
             os.close(fd)
             fd = _open_by_descent(root, path)
-            found = fstat(fd)
+            seen = os.fstat(fd)
     except OSError as error:
         raise lost(error) from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    if not stat.S_ISREG(seen.st_mode):
         os.close(fd)
         raise Lost("vanished", "turned into something else")
-    return fd, found
+    return fd, _described(seen)
 
 
 def fstat(fd: int) -> FileStat:
     """What the descriptor's file looks like now."""
-    found = os.fstat(fd)
+    return _described(os.fstat(fd))
+
+
+def _described(found: os.stat_result) -> FileStat:
     return FileStat(
         found.st_dev,
         found.st_ino,

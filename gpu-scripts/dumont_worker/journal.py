@@ -25,14 +25,17 @@ _KEPT_SECONDS = 14 * 24 * 3600
 _LARGEST = 1 << 30
 _FILES_MOST = 250_000
 _LINE_MOST = 8 << 20
-_WAITING_MOST = 50_000
+_WAITING_MOST = 800
+# Every hand-over wakes the writing thread, which takes the interpreter from the one that works.
+_GATHERED_MOST = 64
 
 
 class Journal:
     """The journal of one (repository, lineage, roots); held locked while it is open.
 
-    `packs` and files are those of earlier runs; lines are added on any thread and written, synced,
-    by a thread of the journal's own. A line that is damaged ends what is believed.
+    `packs` and files are those of earlier runs; lines are added on any thread and written by a
+    thread of the journal's own; those of packs are synced. A line that is damaged ends what is
+    believed.
     """
 
     def __init__(self, path: bytes) -> None:
@@ -41,7 +44,10 @@ class Journal:
         self._runs: list[tuple[str, int]] = []
         self._files: dict[int, tuple[int, int, int]] = {}
         self._file = _open_locked(path)
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # Lines, and whether they are to be on the disk before the next are taken.
+        self._queue: queue.SimpleQueue[tuple[bytes, bool] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._gathered: list[bytes] = []
         self._thread: threading.Thread | None = None
 
     def load(self, parent: str | None) -> None:
@@ -66,13 +72,14 @@ class Journal:
         """Begins this run's lines."""
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
-        self._add({"run": snapshot, "scannedAt": str(scanned_at)})
+        self._add(_json({"run": snapshot, "scannedAt": str(scanned_at)}), synced=True)
 
     def add_pack(self, pack: StoredPack) -> None:
         """Notes a pack that the store has accepted."""
         chunks = [[c.hash.hex(), c.raw, c.at, c.stored, c.frame.hex(), *c[6:]] for c in pack.chunks]
         pin = [pack.pin_kind, pack.pin_value]
-        self._add({"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks})
+        line = _json({"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks})
+        self._add(line, synced=True)
 
     def add_file(self, entry: Entry, content: bytes, spans: Sequence[Span]) -> None:
         """Notes a file that was read whole and unchanged."""
@@ -80,12 +87,14 @@ class Journal:
         # A disk that stands still must not make the queue grow: what is not noted is read again.
         if stat is None or self._queue.qsize() > _WAITING_MOST:
             return
+        # A file's line is worth nothing before its packs' lines, which are synced.
         # Written by hand: it is done for every file, and costs a quarter of what `json` takes.
         places = ",".join([f'[{s.offset},"{s.hash.hex()}",{s.at},{s.length}]' for s in spans])
-        self._add_line(
+        self._add(
             f'{{"file":[{entry.root},{json_text(entry.path)}]'
             f',"stat":[{entry.size},"{entry.mtime}","{stat.ctime}","{stat.ino}","{stat.dev}"'
-            f',"{stat.fs}"],"hash":"{content.hex()}","spans":[{places}]}}'
+            f',"{stat.fs}"],"hash":"{content.hex()}","spans":[{places}]}}',
+            synced=False,
         )
 
     def find(self, entry: Entry) -> tuple[bytes, list[Span]] | None:
@@ -112,33 +121,40 @@ class Journal:
         return digest(value["hash"]), spans
 
     def close(self) -> None:
-        """Writes what is waiting, syncs, and unlocks."""
+        """Writes what is waiting, and unlocks."""
         if self._thread is not None:
+            with self._lock:
+                self._hand_over(synced=False)
             self._queue.put(None)
             self._thread.join(10.0)
         self._file.close()
 
-    def _add(self, value: dict[str, Any]) -> None:
-        self._add_line(json.dumps(value, separators=(",", ":")))
-
-    def _add_line(self, text: str) -> None:
+    def _add(self, text: str, synced: bool) -> None:
         line = text.encode()
-        self._queue.put(b"%08x %s\n" % (zlib.crc32(line), line))
+        with self._lock:
+            self._gathered.append(b"%08x %s\n" % (zlib.crc32(line), line))
+            if synced or len(self._gathered) >= _GATHERED_MOST:
+                self._hand_over(synced)
+
+    def _hand_over(self, synced: bool) -> None:
+        self._queue.put((b"".join(self._gathered), synced))
+        self._gathered = []
 
     def _write(self) -> None:
         try:
             os.lseek(self._file.fileno(), 0, os.SEEK_END)
-            while (line := self._queue.get()) is not None:
-                lines = [line]
+            while (item := self._queue.get()) is not None:
+                items = [item]
                 # One sync for all that has come meanwhile.
                 with contextlib.suppress(queue.Empty):
                     while (more := self._queue.get_nowait()) is not None:
-                        lines.append(more)
+                        items.append(more)
                     self._queue.put(None)
-                data = memoryview(b"".join(lines))
+                data = memoryview(b"".join([lines for lines, _ in items]))
                 while data:
                     data = data[os.write(self._file.fileno(), data) :]
-                os.fdatasync(self._file.fileno())
+                if any([synced for _, synced in items]):
+                    os.fdatasync(self._file.fileno())
         except OSError as error:
             # The snapshot does not need the journal; only a run after an interruption would.
             print(f"the journal cannot be written: {error}", file=sys.stderr)
@@ -198,6 +214,10 @@ def _open_locked(path: bytes) -> Any:
             True,
         ) from None
     return os.fdopen(fd, "r+b", buffering=1 << 16)
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:
