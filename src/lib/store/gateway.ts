@@ -109,6 +109,8 @@ class HttpGateway implements Gateway {
       const kind = isFull ? {status: 507, code: 'InsufficientStorage'} : INTERNAL
       refuse(response, {...kind, message: error.message})
     }
+    // What is left of a refused body: a sender that has not sent all does not come to read why.
+    request.resume()
   }
 
   async #get(key: string, request: IncomingMessage, response: ServerResponse): Promise<void> {

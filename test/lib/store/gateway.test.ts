@@ -14,6 +14,16 @@ import {ShiftedClock} from '../../support/shifted-clock.js'
 
 const text = (value: string) => Buffer.from(value)
 
+/** A shelf whose disk is full when something has come. */
+const full: Shelf = {
+  receive: async (_, body) => {
+    await body[Symbol.asyncIterator]().next()
+    throw new DumontError('TARGET_UNWRITABLE', 'no space left in <the store>')
+  },
+  lengthOf: async () => undefined,
+  send: async function* () {},
+}
+
 /** Connections that arrive on a foreign port and are handed over as bare streams, as SSH channels are. */
 async function startTunnel() {
   const server: Server = createServer()
@@ -152,15 +162,7 @@ describe('the gateway', () => {
   })
 
   test('says what the store says when it cannot write', async () => {
-    const shelf: Shelf = {
-      receive: async (_, body) => {
-        await body[Symbol.asyncIterator]().next()
-        throw new DumontError('TARGET_UNWRITABLE', 'no space left in <the store>')
-      },
-      lengthOf: async () => undefined,
-      send: async function* () {},
-    }
-    const gateway = createGateway(shelf, {clock})
+    const gateway = createGateway(full, {clock})
     const bytes = Buffer.alloc(200_000)
     const {status, body} = await sendSigned(gateway.sign(put(bytes), await gateway.listen()), bytes)
     expect([status, Buffer.from(body).toString()]).toEqual([
@@ -168,6 +170,26 @@ describe('the gateway', () => {
       expect.stringContaining('no space left in &lt;the store&gt;'),
     ])
     await gateway.close()
+  })
+
+  test('takes the rest of an upload it has refused, so that the sender comes to read why', async () => {
+    const gateway = createGateway(full, {clock})
+    const bytes = Buffer.alloc(16 << 20)
+    const {url, headers} = gateway.sign(put(bytes), await gateway.listen())
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+    const {port, pathname, search} = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1').pause()
+    const head = `PUT ${pathname}${search} HTTP/1.1\r\nhost: x\r\n${lines.join('\r\n')}\r\n\r\n`
+    socket.setTimeout(5000, () => socket.destroy(new Error('the rest was not taken')))
+    try {
+      socket.write(head)
+      await new Promise((resolve) => socket.write(bytes, resolve))
+      const [answer] = (await once(socket.resume(), 'data')) as [Buffer]
+      expect(answer.toString()).toMatch(/^HTTP\/1\.1 507 /u)
+    } finally {
+      socket.destroy()
+      await gateway.close()
+    }
   })
 
   test('cuts off an upload that falls silent', async () => {
