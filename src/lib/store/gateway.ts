@@ -109,8 +109,13 @@ class HttpGateway implements Gateway {
       const kind = isFull ? {status: 507, code: 'InsufficientStorage'} : INTERNAL
       refuse(response, {...kind, message: error.message})
     }
-    // What is left of a refused body: a sender that has not sent all does not come to read why.
-    request.resume()
+    await this.#drain(request)
+  }
+
+  /** Takes what is left of a refused body: a sender that has not sent all does not come to read why. */
+  async #drain(request: IncomingMessage): Promise<void> {
+    const rest = withoutSilence(request.iterator(), this.#idleMs, this.#closing.signal)
+    for await (const piece of rest) void piece
   }
 
   async #get(key: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
