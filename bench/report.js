@@ -40,7 +40,14 @@ export function summarize({raw, rounds, tools, warmUp}) {
 function summarizeStep(runs) {
   const of = (property) => spread(runs.map((each) => each[property]))
   const status = Math.max(...runs.map((each) => each.status))
-  return {cpu: of('cpu'), status, requests: of('requests'), server: of('server'), wall: of('wall')}
+  return {
+    cpu: of('cpu'),
+    others: of('others'),
+    status,
+    requests: of('requests'),
+    server: of('server'),
+    wall: of('wall'),
+  }
 }
 
 function summarizeStored({again, changed, create}, raw) {
@@ -87,6 +94,7 @@ export function tables(summary) {
         'requests: create, restore',
         'peak memory MB: create, restore',
         'connections',
+        'CPU seconds of others meanwhile: create, restore',
         'restored tree equal',
       ],
       summary,
@@ -98,6 +106,10 @@ export function tables(summary) {
 function resources(tool) {
   const {connections, memory, steps, stored} = tool
   const peak = (step) => (tool.isElsewhere ? '–' : (memory[step] / 1e6).toFixed(0))
+  // The worker of the one behind sshd is among the others.
+  const others = tool.isElsewhere
+    ? '–'
+    : ['create', 'restore'].map((step) => steps[step].others.median.toFixed(1)).join(', ')
   return [
     tool.name,
     stored.ratio.toFixed(3),
@@ -107,6 +119,7 @@ function resources(tool) {
     `${steps.create.requests.median}, ${steps.restore.requests.median}`,
     `${peak('create')}, ${peak('restore')}`,
     `${connections.create}, ${connections.restore}`,
+    others,
     equality(tool.differences),
   ]
 }

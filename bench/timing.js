@@ -3,6 +3,7 @@ import {join} from 'node:path'
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {ROOT, run} from '../scripts/run-step.js'
+import {busySeconds, untilCalm} from './calm.js'
 import {BenchFailed} from './data.js'
 
 const MEASURE = join(ROOT, 'bench/measure.py')
@@ -29,20 +30,22 @@ export async function emptyCaches() {
 }
 
 /**
- * Runs one step of a tool with cold caches.
+ * Runs one step of a tool with cold caches, once the machine has been calm for a moment. `others` are the CPU seconds that
+ * went elsewhere meanwhile: to the kernel on its own account, or to programs that disturb the measurement.
  *
  * @param {{argv: string[], cwd?: string, env: Record<string, string>, mayFail?: boolean}} command
  * @param {{python: string, server: object, work: string, memory: boolean}} bench
- * @returns {Promise<{wall: number, cpu: number, server: number, requests: number, stdout: string, peakBytes?: number,
+ * @returns {Promise<{wall: number, cpu: number, server: number, others: number, requests: number, stdout: string, peakBytes?: number,
  *   connections?: number, processes?: number}>}
  */
 export async function timed(command, {memory, python, server, work}) {
   await emptyCaches()
+  await untilCalm()
   const out = join(work, 'step.time')
   const stdout = join(work, 'step.stdout')
   const stderr = join(work, 'step.stderr')
   const flags = [...(memory ? ['--memory', '--port', String(server.port)] : []), '--out', out]
-  const before = {cpu: server.cpuSeconds(), requests: server.requests()}
+  const before = {busy: busySeconds(), cpu: server.cpuSeconds(), requests: server.requests()}
   const code = await spawned([python, MEASURE, ...flags, '--', ...command.argv], {
     ...command,
     files: [stdout, stderr],
@@ -51,12 +54,15 @@ export async function timed(command, {memory, python, server, work}) {
     const said = [stdout, stderr].map((file) => readFileSync(file, 'utf8').slice(-2000)).join('\n')
     throw new BenchFailed(`ended with status ${code}: ${command.argv.join(' ')}\n${said}`)
   }
+  const busy = busySeconds()
+  const serverSeconds = server.cpuSeconds() - before.cpu
   const {system, user, ...measured} = JSON.parse(readFileSync(out, 'utf8'))
   return {
     ...measured,
     cpu: user + system,
+    others: Math.max(0, busy - before.busy - user - system - serverSeconds),
     requests: server.requests() - before.requests,
-    server: server.cpuSeconds() - before.cpu,
+    server: serverSeconds,
     stdout: readFileSync(stdout, 'utf8'),
   }
 }
