@@ -83,7 +83,10 @@ export class ScriptedWorker {
       isLocal: options.isLocal ?? false,
       lost: options.lost ?? new Promise<never>(() => {}),
       start: () => Promise.resolve(this.process),
-      exec: () => Promise.reject(new Error('not scripted')),
+      exec: (argv) =>
+        argv.join() === 'true'
+          ? Promise.resolve({code: 0, stderr: '', stdout: new Uint8Array()})
+          : Promise.reject(new Error('not scripted')),
       forward: () => Promise.reject(new Error('not scripted')),
       close: () => Promise.resolve(),
     }

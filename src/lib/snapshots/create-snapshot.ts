@@ -6,9 +6,10 @@ import {attemptAndCommit} from './attempt-and-commit.js'
 import type {CreateContext} from './create-attempt.js'
 import {labelOf, rootsOn, type CreateSnapshotRequest} from './create-request.js'
 import {summaryOf, type SnapshotSummary} from './create-summary.js'
-import {connectWorker, type ConnectedBox} from './connect-worker.js'
+import type {ConnectedBox} from './connect-worker.js'
 import {chooseLineage} from './lineage.js'
 import {surveyManifests} from './manifests.js'
+import {onBox} from './on-box.js'
 import {
   openOperatorMemory,
   refuseRollback,
@@ -30,8 +31,7 @@ export async function createSnapshot(
 ): Promise<SnapshotSummary> {
   const begun = service.clock.now()
   const repository = await openStep(request, service, signal)
-  const box = await connectWorker(request.host, service, signal)
-  try {
+  const take = async (box: ConnectedBox): Promise<SnapshotSummary> => {
     const {context, label, memory} = await prepare(request, {service, box, repository}, signal)
     service.report({kind: 'step', step: 'transfer', state: 'started'})
     const made = await attemptAndCommit(context, label, signal)
@@ -42,9 +42,8 @@ export async function createSnapshot(
       lineage: context.lineage,
       seconds: (service.clock.now() - begun) / 1000,
     })
-  } finally {
-    await box.close()
   }
+  return onBox(request.host, service, take, signal)
 }
 
 type Repository = CreateContext['repository']

@@ -5,9 +5,10 @@ import type {RequestHandlers} from '../worker/request-handlers.js'
 import type {RestoreResult} from '../worker/results.js'
 import {untrusted} from '../untrusted.js'
 import {BoxWarnings, type BoxWarning} from './box-warnings.js'
-import {connectWorker, type ConnectedBox} from './connect-worker.js'
+import type {ConnectedBox} from './connect-worker.js'
 import {memoryFor} from './create-request.js'
 import {checkTarget} from './local-target.js'
+import {onBox} from './on-box.js'
 import type {BoxService} from './service.js'
 import {grantFetch} from './fetching.js'
 
@@ -77,8 +78,7 @@ export async function restoreHost(
 ): Promise<HostRestore> {
   const begun = service.clock.now()
   const {report} = service
-  const box = await connectWorker(host, service, signal)
-  try {
+  const write = async (box: ConnectedBox): Promise<HostRestore> => {
     const {hello} = box.worker
     await checkTarget(options.target, {
       session: box.session,
@@ -108,9 +108,8 @@ export async function restoreHost(
       warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},
       seconds: (service.clock.now() - begun) / 1000,
     }
-  } finally {
-    await box.close()
   }
+  return onBox(host, service, write, signal)
 }
 
 function readable({code, message, path}: RestoreResult['failures'][number]): FailedEntry {
