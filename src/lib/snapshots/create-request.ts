@@ -3,7 +3,6 @@ import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
 import type {Store} from '../store/store.js'
 import type {Hello} from '../worker/protocol.js'
-import {requireAbsolute} from './absolute-path.js'
 import {defaultLabel} from './lineage.js'
 
 /** What an operator asks for; paths are absolute on the box. */
@@ -46,7 +45,6 @@ export async function rootsOn(
   paths: readonly string[],
   signal?: AbortSignal,
 ): Promise<readonly string[]> {
-  for (const path of paths) requireAbsolute(path)
   if (paths.length > 0) return paths
   const options = signal ? {signal} : {}
   const {code} = await session.exec(['test', '-d', DEFAULT_PATH], options)

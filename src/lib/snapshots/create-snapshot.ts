@@ -1,6 +1,7 @@
 import type {Manifest} from '../format/manifest.js'
 import {openRepository} from '../store/repository.js'
 import {skewWarning} from '../store/skew.js'
+import {requireAbsolute} from './absolute-path.js'
 import {beginLineage} from './begun-lineage.js'
 import {attemptAndCommit} from './attempt-and-commit.js'
 import type {CreateContext} from './create-attempt.js'
@@ -29,6 +30,7 @@ export async function createSnapshot(
   service: BoxService,
   signal?: AbortSignal,
 ): Promise<SnapshotSummary> {
+  for (const path of request.paths) requireAbsolute(path)
   const begun = service.clock.now()
   const repository = await openStep(request, service, signal)
   const take = async (box: ConnectedBox): Promise<SnapshotSummary> => {

@@ -3,17 +3,15 @@ import {basename, dirname, join} from 'node:path'
 import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
 import {untrusted} from '../untrusted.js'
-import {requireAbsolute} from './absolute-path.js'
 
 /**
- * Refuses (USAGE) what a restore must never write over: a relative target anywhere; on this machine a missing target, `/`,
- * and the home directory or what holds it.
+ * Refuses (USAGE) what a restore to this machine must never write over: without a target, `/`, and the home directory or
+ * what holds it.
  */
 export async function checkTarget(
   target: string | undefined,
   {home, session}: {readonly session: Session; readonly home: string},
 ): Promise<void> {
-  if (target !== undefined) requireAbsolute(target)
   if (!session.isLocal) return
   if (target === undefined)
     throw new DumontError('USAGE', 'a restore to this machine needs a target', {

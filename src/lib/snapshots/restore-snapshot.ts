@@ -1,4 +1,5 @@
 import {DumontError, EXIT, exitCodeOf} from '../errors.js'
+import {requireAbsolute} from './absolute-path.js'
 import {findSnapshot, type SnapshotReference} from './find-snapshot.js'
 import {mapBounded} from './map-bounded.js'
 import {
@@ -44,6 +45,7 @@ export async function restoreSnapshot(
   signal?: AbortSignal,
 ): Promise<RestoreSummary> {
   checkHosts(hosts)
+  if (options.target !== undefined) requireAbsolute(options.target)
   const begun = service.clock.now()
   const source = await openSource(reference, service, signal)
   const outcomes = await mapBounded(hosts, HOSTS_AT_ONCE, async (host): Promise<HostOutcome> => {
