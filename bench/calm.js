@@ -3,8 +3,8 @@ import {setTimeout as delay} from 'node:timers/promises'
 
 const TICKS_PER_SECOND = 100
 const LOOK_MS = 500
-const PATIENCE_MS = 30_000
-const CALM = 0.1
+const PATIENCE_MS = 10_000
+const CALM = 0.2
 
 /** Seconds of CPU that this machine has spent on anything since it started, all cores together. */
 export function busySeconds() {
@@ -14,7 +14,7 @@ export function busySeconds() {
   return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND
 }
 
-/** Waits, half a minute at most, until other programs use less than a tenth of a core. */
+/** Waits, ten seconds at most, until other programs use less than a fifth of a core. */
 export async function untilCalm() {
   const end = Date.now() + PATIENCE_MS
   let before = busySeconds()
