@@ -36,8 +36,7 @@ export interface Endpoint {
 }
 
 export type Market =
-  | {readonly kind: 'on-demand'}
-  | {readonly kind: 'spot'; /** US$ an hour */ readonly bid: number}
+  {readonly kind: 'on-demand'} | {readonly kind: 'spot'; /** US$ an hour */ readonly bid: number}
 
 /** What a box is, or shall be. Nothing in it is secret: environment values never are part of it. */
 export interface Spec {
@@ -131,7 +130,11 @@ export interface Provider {
    * Rents; never repeated by itself. Rejects with `AMBIGUOUS` when the vendor may have done it all the same:
    * then list by label and adopt or destroy.
    */
-  create?(offer: Offer, request: CreateRequest, signal?: AbortSignal): Promise<{readonly id: string}>
+  create?(
+    offer: Offer,
+    request: CreateRequest,
+    signal?: AbortSignal,
+  ): Promise<{readonly id: string}>
   attachKey?(id: string, publicKey: string, signal?: AbortSignal): Promise<void>
   start?(id: string, signal?: AbortSignal): Promise<void>
   stop?(id: string, proof: DestroyProof | undefined, signal?: AbortSignal): Promise<void>
