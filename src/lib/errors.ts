@@ -27,6 +27,7 @@ const CODES = {
   HOST_KEY_UNKNOWN: EXIT.notAllowed,
   INCOMPLETE: EXIT.incomplete,
   INTEGRITY: EXIT.integrity,
+  INSTANCE_BUSY: EXIT.tryAgain,
   INTERRUPTED: EXIT.interrupted,
   LOCKED: EXIT.tryAgain,
   SNAPSHOT_UNKNOWN: EXIT.usage,
@@ -35,6 +36,8 @@ const CODES = {
   TARGET_UNWRITABLE: EXIT.cannotWrite,
   UNREACHABLE: EXIT.unreachable,
   USAGE: EXIT.usage,
+  VENDOR: EXIT.unreachable,
+  VENDOR_BUSY: EXIT.tryAgain,
   WORKER: EXIT.worker,
 } as const
 

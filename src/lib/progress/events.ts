@@ -53,5 +53,28 @@ export type Step =
   | 'restore'
   | 'check-packs'
   | 'remove'
+  | InstanceStep
+
+/** Steps of hibernating and waking a whole instance. */
+export type InstanceStep =
+  | 'reconcile'
+  | 'look'
+  | 'identify'
+  | 'pre-hook'
+  | 'still'
+  | 'freeze'
+  | 'rescan'
+  | 'prove'
+  | 'record'
+  | 'stop'
+  | 'destroy'
+  | 'confirm-gone'
+  | 'post-hook'
+  | 'find-offers'
+  | 'rent'
+  | 'boot'
+  | 'reach'
+  | 'provision'
+  | 'ready-hook'
 
 export type Report = (event: ProgressEvent) => void
