@@ -142,4 +142,9 @@ export interface Provider {
   destroy?(id: string, proof: DestroyProof, signal?: AbortSignal): Promise<void>
   /** The last lines of the instance's log, for a failed boot; bounded and with secrets taken out. */
   logs?(id: string, lines: number, signal?: AbortSignal): Promise<string>
+  /**
+   * What a command of the vendor's own channel prints, without SSH: a second way to look at the same box. The vendor
+   * may know few commands (vast: `ls`, `du`); the text is bounded, and as it came.
+   */
+  execute?(id: string, command: string, signal?: AbortSignal): Promise<string>
 }
