@@ -50,7 +50,17 @@ export async function findConfigFiles(
     isThere && found[0]?.file !== userFile
       ? await readWith(() => explorer.load(userFile), userFile)
       : undefined
+  if (found[0] && found[0].file !== userFile) refuseCommands(found[0], userFile)
   return own ? [...found, own] : found
+}
+
+/** A project is downloaded more often than it is read: its file must not say what runs on this machine. */
+function refuseCommands({file, values, profiles}: ConfigFile, userFile: string): void {
+  const places = [values, ...Object.values(profiles)]
+  if (places.some((place) => place['instances'] !== undefined))
+    throw new DumontError('CONFIG', `${file} names commands to run (instances)`, {
+      hint: `move instances into ${userFile}, the only file they are taken from`,
+    })
 }
 
 async function openExplorer(): Promise<PublicExplorer> {

@@ -48,6 +48,10 @@ const VARIABLES: Readonly<Partial<Record<FieldName, readonly string[]>>> = {
   memory: ['DUMONT_MEMORY'],
   codec: ['DUMONT_CODEC'],
   excludeCaches: ['DUMONT_EXCLUDE_CACHES'],
+  provider: ['DUMONT_PROVIDER'],
+  vastApiKey: ['VAST_API_KEY'],
+  runpodApiKey: ['RUNPOD_API_KEY'],
+  lambdaApiKey: ['LAMBDA_API_KEY'],
 }
 
 /** Flags that are no settings are left to the command. */

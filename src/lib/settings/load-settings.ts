@@ -5,6 +5,7 @@ import type {Environment} from './environment.js'
 import {environmentLayer, fileLayer, flagLayer, type Layer, overlay} from './layers.js'
 import {locateStore, type StoreSettings} from './locate-store.js'
 import {nearestWord} from './nearest-word.js'
+import {type ProviderSettings, providerSettings} from './provider-settings.js'
 import {type Directories, directoriesOf, homeOf} from './xdg.js'
 
 export interface Settings {
@@ -17,6 +18,7 @@ export interface Settings {
   readonly exclude?: readonly string[]
   readonly excludeCaches?: boolean
   readonly directories: Directories
+  readonly providers: ProviderSettings
 }
 
 export interface SettingsSources {
@@ -50,6 +52,7 @@ export async function loadSettings({
   return {
     store: locateStore(layer, {kind: 'directory', path: path.join(directories.data, 'store')}),
     directories,
+    providers: providerSettings(layer, {env, home}),
     ...(profile !== undefined && {profile}),
     ...(parts !== undefined && {parts}),
     ...(memory !== undefined && {memory}),

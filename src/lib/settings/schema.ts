@@ -55,13 +55,28 @@ export const FIELDS = {
       ),
     ]),
   ),
+  provider: form('vast, runpod, lambda or ssh', v.picklist(['vast', 'runpod', 'lambda', 'ssh'])),
+  vastApiKey: apiKey(),
+  runpodApiKey: apiKey(),
+  lambdaApiKey: apiKey(),
+  instances: form(
+    'an object of machines by name, each with host and perhaps exists, start, stop and destroy; the last two need exists',
+    v.record(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)), ownInstance()),
+  ),
 } as const
 
 export type FieldName = keyof typeof FIELDS
 export type Values = {readonly [Name in FieldName]?: v.InferOutput<(typeof FIELDS)[Name]>}
 
-/** Never shown, not even when wrong. */
-export const SECRETS: ReadonlySet<string> = new Set(['secretAccessKey', 'sessionToken'])
+/** Never shown, not even when wrong, and only in files that are their owner's alone; commands may hold keys, and act. */
+export const SECRETS: ReadonlySet<string> = new Set([
+  'secretAccessKey',
+  'sessionToken',
+  'vastApiKey',
+  'runpodApiKey',
+  'lambdaApiKey',
+  'instances',
+])
 
 export function isField(name: string): name is FieldName {
   return Object.hasOwn(FIELDS, name)
@@ -83,6 +98,29 @@ function form<S extends v.GenericSchema>(
 
 function word(expected: string) {
   return form(expected, v.pipe(v.string(), v.regex(/^\S+$/)))
+}
+
+/** Copied keys often end in a line break. */
+function apiKey() {
+  return form('an API key', v.pipe(v.string(), v.trim(), v.regex(/^[\x21-\x7E]{1,4096}$/)))
+}
+
+/** What ends a machine, or empties it, must be followed by a look at what is left. */
+function ownInstance() {
+  const command = v.optional(v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(4096)))
+  return v.pipe(
+    v.strictObject({
+      host: v.pipe(v.string(), v.trim(), v.regex(/^[^\s-]\S{0,511}$/)),
+      exists: command,
+      start: command,
+      stop: command,
+      destroy: command,
+    }),
+    v.check(
+      ({destroy, exists, stop}) =>
+        exists !== undefined || (destroy === undefined && stop === undefined),
+    ),
+  )
 }
 
 function digits() {
