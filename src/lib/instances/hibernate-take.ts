@@ -1,0 +1,32 @@
+import {DumontError} from '../errors.js'
+import type {CreateSnapshotRequest} from '../snapshots/create-request.js'
+import {createSnapshot} from '../snapshots/create-snapshot.js'
+import {readManifest} from '../snapshots/manifests.js'
+import type {BoxService} from '../snapshots/service.js'
+import type {Taken} from './hibernate-request.js'
+
+/** Takes a snapshot, or an increment of it, and reads its manifest back from the store. */
+export async function takeSnapshot(
+  request: CreateSnapshotRequest,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<Taken> {
+  const {id, warnings} = await createSnapshot(request, service, signal)
+  if (id === undefined) throw new DumontError('USAGE', 'a dry run gives no snapshot to prove')
+  const {manifest} = await readManifest(service.store, id, signal)
+  if (warnings.count > 0)
+    service.report({kind: 'note', message: `${id}: ${warnings.count} warnings`})
+  const {bytes, index, label, lineage, sequence} = manifest
+  return {
+    merkle: index.merkle,
+    saved: {
+      id,
+      lineage,
+      label,
+      sequence,
+      rawBytes: bytes.raw,
+      storedBytes: bytes.all,
+      provenAt: null,
+    },
+  }
+}
