@@ -1,0 +1,45 @@
+import {isAtOrBelow, shownPlace} from './box-places.js'
+import type {CensusPath} from './census-finding.js'
+import {noiseReason} from './known-noise.js'
+import {PlaceTally} from './place-tally.js'
+
+/** Sorts every file that is in no snapshot: given up by name, known noise, or missing. */
+export class CoverageLedger {
+  /** What would be lost. */
+  readonly missing = new PlaceTally()
+  readonly #discard: readonly string[]
+  readonly #allowed = new Map<string, {files: number; bytes: number; reason: string}>()
+
+  constructor(discard: readonly string[]) {
+    this.#discard = discard.map((place) => (place === '/' ? place : place.replace(/\/+$/, '')))
+  }
+
+  take(place: string, bytes: number): void {
+    const given = this.#discard.find((one) => isAtOrBelow(place, one))
+    const noise = given === undefined ? noiseReason(place) : undefined
+    if (given !== undefined) this.#allow(given, 'given up with --discard', bytes)
+    else if (noise !== undefined) this.#allow(top(place), noise, bytes)
+    else this.missing.add(place, bytes)
+  }
+
+  /** What may be lost, and why. */
+  allowed(): readonly CensusPath[] {
+    return [...this.#allowed]
+      .map(([key, sum]) => ({...sum, path: shownPlace(key.slice(0, key.indexOf('\0')))}))
+      .toSorted((one, other) => other.bytes - one.bytes)
+  }
+
+  #allow(place: string, reason: string, bytes: number): void {
+    const key = `${place}\0${reason}`
+    const sum = this.#allowed.get(key)
+    if (sum) {
+      sum.files += 1
+      sum.bytes += bytes
+    } else this.#allowed.set(key, {bytes, files: 1, reason})
+  }
+}
+
+/** Two names deep at most, so that the list stays short. */
+function top(place: string): string {
+  return place.split('/', 3).join('/')
+}
