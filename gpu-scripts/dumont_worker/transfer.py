@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
 
+from . import pace
 from .cancellation import Cancelled, Flag
 from .errors import WorkerError
 
@@ -21,12 +22,15 @@ Buffer = bytes | bytearray | memoryview
 OnProgress = Callable[[int, int], None]
 
 SILENCE_SECONDS = 25.0
+ANSWER_SECONDS = 60.0
 ATTEMPTS = 8
 # A download that keeps moving is not given up for the number of its interruptions, within reason.
 _GET_ATTEMPTS = 64
 _SLICE = 1 << 20
 _ANSWER_LIMIT = 1 << 16
 _LONGEST_WAIT = 15.0
+# An object is not begun anew for ever because its connections are slow.
+_CUTS = 2
 # 501 comes in short bursts from R2 and passes; 408 and 425 say "again" by definition.
 _AGAIN = frozenset({408, 425, 429, 500, 501, 502, 503, 504})
 # What S3 calls a body that did not arrive whole: the connection's fault, not the request's.
@@ -88,12 +92,19 @@ def put(
     """
     target = _Target.of(signed)
     report = on_progress or _nobody
+    cuts = 0
     for attempt in range(1, ATTEMPTS + 1):
         report(0, attempt)
         fault: WorkerError
         wait = 0.0
         try:
-            answer = _put_once(target, buffers, partial(_at, report, attempt), cancelled)
+            answer = _put_once(
+                target, buffers, partial(_at, report, attempt), cuts < _CUTS, cancelled
+            )
+        except _Cut:
+            target.forget()
+            cuts += 1
+            continue
         except (OSError, http.client.HTTPException) as error:
             target.forget()
             fault = _unreachable(target, error)
@@ -128,13 +139,14 @@ def get(
     first, last = span
     memory = memoryview(bytearray(last - first + 1)) if into is None else into[: last - first + 1]
     report = on_progress or _nobody
-    done = failures = 0
+    done = failures = cuts = 0
     for attempt in range(1, _GET_ATTEMPTS + 1):
         before = done
         wait = 0.0
         fault: WorkerError
         try:
-            for count in _get_once(target, (first + done, last), memory[done:], cancelled):
+            pieces = _get_once(target, (first + done, last), memory[done:], cuts < _CUTS, cancelled)
+            for count in pieces:
                 done += count
                 report(done, attempt)
             return memory
@@ -146,6 +158,10 @@ def get(
                 raise _denied(answer) from None
             wait = answer.wait
             fault = _busy(answer)
+        except _Cut:
+            target.forget()
+            cuts += 1
+            continue
         except (OSError, http.client.HTTPException) as error:
             target.forget()
             fault = _unreachable(target, error)
@@ -160,6 +176,21 @@ class _Refused(Exception):
     def __init__(self, answer: _Answer) -> None:
         super().__init__(answer.told)
         self.answer = answer
+
+
+class _Cut(Exception):
+    """The connection was far slower than its siblings: begin again at once."""
+
+
+@contextlib.contextmanager
+def _paced(transfer: pace.Transfer) -> Iterator[None]:
+    try:
+        with pace.shared().watching(transfer):
+            yield
+    except (OSError, http.client.HTTPException) as error:
+        if transfer.was_cut:
+            raise _Cut from error
+        raise
 
 
 def _nobody(_done: int, _attempt: int) -> None:
@@ -187,65 +218,89 @@ def _put_once(
     target: "_Target",
     buffers: Sequence[Buffer],
     report: Callable[[int], None],
+    may_be_cut: bool,
     cancelled: Flag,
 ) -> _Answer:
     total = sum(len(buffer) for buffer in buffers)
     connection = target.start("PUT", {"content-length": str(total)})
-    sent = 0
+    transfer = pace.Transfer(connection.sock, total, resumes=False, may_be_cut=may_be_cut)
     broken: OSError | None = None
     try:
-        for buffer in buffers:
-            view = memoryview(buffer).cast("B")
-            while view:
-                if cancelled.is_set():
-                    target.forget()
-                    raise Cancelled
-                # Not sendall: its time-out is for all of the data, ours is for silence.
-                count = connection.sock.send(view[:_SLICE])
-                view = view[count:]
-                sent += count
-                report(sent)
-    except OSError as error:
-        # A store that refuses early closes its end while we send; the reason lies in its answer.
-        broken = error
-    try:
-        response = connection.getresponse()
-        answer = _read_answer(response)
+        with _paced(transfer):
+            try:
+                for buffer in buffers:
+                    _send(transfer, buffer, report, cancelled)
+            except OSError as error:
+                # A store that refuses early closes its end while we send; the reason lies in its
+                # answer.
+                broken = error
+            # Buffers on the way are still to be emptied when all has been handed over.
+            connection.sock.settimeout(ANSWER_SECONDS)
+            response = connection.getresponse()
+            answer = _read_answer(response)
+    except Cancelled:
+        target.forget()
+        raise
     except (OSError, http.client.HTTPException):
         if broken is not None:
             raise broken from None
         raise
-    if broken is not None or response.will_close:
+    if broken is not None or transfer.was_cut or response.will_close:
         target.forget()
+    else:
+        connection.sock.settimeout(SILENCE_SECONDS)
     return answer
 
 
+def _send(
+    transfer: pace.Transfer, buffer: Buffer, report: Callable[[int], None], cancelled: Flag
+) -> None:
+    view = memoryview(buffer).cast("B")
+    while view:
+        if cancelled.is_set():
+            raise Cancelled
+        # Not sendall: its time-out is for all of the data, ours is for silence.
+        count = transfer.connection.send(view[:_SLICE])
+        view = view[count:]
+        transfer.moved += count
+        report(transfer.moved)
+
+
 def _get_once(
-    target: "_Target", span: tuple[int, int], memory: memoryview, cancelled: Flag
+    target: "_Target",
+    span: tuple[int, int],
+    memory: memoryview,
+    may_be_cut: bool,
+    cancelled: Flag,
 ) -> Iterator[int]:
     connection = target.start("GET", {"range": f"bytes={span[0]}-{span[1]}"})
-    response = connection.getresponse()
-    if response.status != 206:
-        if response.status == 200 and span[0] == 0 and response.length == len(memory):
-            pass  # A store may send the whole object when the range is the whole object.
-        else:
+    transfer = pace.Transfer(connection.sock, len(memory), resumes=True, may_be_cut=may_be_cut)
+    with _paced(transfer):
+        response = connection.getresponse()
+        if response.status == 206:
+            promised = response.getheader("content-range") or ""
+            if not promised.startswith(f"bytes {span[0]}-{span[1]}/"):
+                target.forget()
+                message = "an object of the store is shorter than the index says"
+                raise WorkerError("INTEGRITY", message)
+        # A store may send the whole object when the range is the whole object.
+        elif response.status != 200 or span[0] != 0 or response.length != len(memory):
             answer = _read_answer(response)
             target.forget()
             raise _Refused(answer)
-    elif not (response.getheader("content-range") or "").startswith(f"bytes {span[0]}-{span[1]}/"):
-        target.forget()
-        raise WorkerError("INTEGRITY", "an object of the store is shorter than the index says")
-    while memory:
-        if cancelled.is_set():
-            target.forget()
-            raise Cancelled
-        count = response.readinto(memory[:_SLICE])
-        if count == 0:
-            raise http.client.IncompleteRead(b"")
-        memory = memory[count:]
-        yield count
-    # Reads the end of the message, so that the connection can be used again.
-    if response.read(1) or response.will_close:
+        while memory:
+            if cancelled.is_set():
+                target.forget()
+                raise Cancelled
+            count = response.readinto(memory[:_SLICE])
+            if count == 0:
+                raise http.client.IncompleteRead(b"")
+            memory = memory[count:]
+            transfer.moved += count
+            yield count
+        # Reads the end of the message, so that the connection can be used again.
+        is_usable = not response.read(1) and not response.will_close
+    if transfer.was_cut or not is_usable:
         target.forget()
 
 

@@ -46,6 +46,7 @@ FaultKind = Literal[
     "cut",  # the connection is cut in the middle of the body
     "early",  # 403 before the body is read, and the connection is closed
     "truncated",  # a GET's body ends early
+    "stalled",  # half of the body has come through, and nothing more until `resumed` is set
     "other",  # someone else's bytes lie under the key: 412
 ]
 
@@ -71,6 +72,7 @@ class FakeStore:
         self.broken_rules: list[str] = []
         self.busy = 0
         self.most_busy = 0
+        self.resumed = threading.Event()
         self.before_put: Callable[[str], None] = lambda key: None
         self.lock = threading.Lock()
         store = self
@@ -121,7 +123,9 @@ class FakeStore:
             self.most_busy = max(self.most_busy, self.busy)
         try:
             self.before_put(key)
-            body = request.rfile.read(length // 2 if fault == "cut" else length)
+            body = request.rfile.read(length // 2 if fault in ("cut", "stalled") else length)
+            if fault == "stalled":
+                self.resumed.wait(60)
         finally:
             with self.lock:
                 self.busy -= 1
@@ -166,6 +170,14 @@ class FakeStore:
             return _answer(request, 404, b"<Code>NoSuchKey</Code>")
         first, last = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
         body = data[first : last + 1]
+        if fault == "stalled":
+            request.send_response(206)
+            request.send_header("content-range", f"bytes {first}-{last}/{len(data)}")
+            request.send_header("content-length", str(len(body)))
+            request.end_headers()
+            request.wfile.write(body[: len(body) // 2])
+            self.resumed.wait(60)
+            return _hang_up(request)
         if fault == "truncated":
             return _answer(
                 request,
@@ -215,6 +227,7 @@ class FakeStore:
         return sorted(key for key in self.objects if key.startswith("packs/"))
 
     def close(self) -> None:
+        self.resumed.set()
         self.server.shutdown()
         self.server.server_close()
 

@@ -1,0 +1,217 @@
+"""Which transfers are cut for being behind, and what becomes of them."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fake_operator import FakeStore, Fault, _pin
+
+from dumont_worker import pace, transfer
+from dumont_worker.pace import Pace, Transfer
+
+KEY = "packs/20261123T140200Z-k3f7qz/0-0-0"
+BODY = bytes(range(256)) * 40_000
+MIB = 1 << 20
+
+
+class Fleet:
+    """Transfers over socket pairs that move as told."""
+
+    def __init__(self, count: int, total: int = 100 * MIB, resumes: bool = True) -> None:
+        self.pace = Pace()
+        self.pairs = [socket.socketpair() for _ in range(count)]
+        self.transfers = [Transfer(ours, total, resumes) for ours, _ in self.pairs]
+        self.open = [self.pace.watching(each) for each in self.transfers]
+        for each in self.open:
+            each.__enter__()
+
+    def move(self, *steps: int) -> None:
+        for each, step in zip(self.transfers, steps, strict=True):
+            each.moved += step
+        self.pace.look()
+
+    @property
+    def cut(self) -> list[bool]:
+        return [each.was_cut for each in self.transfers]
+
+    def close(self) -> None:
+        for pair in self.pairs:
+            for end in pair:
+                end.close()
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    fleet = Fleet(6)
+    yield fleet
+    fleet.close()
+
+
+def test_a_transfer_that_stands_still_while_others_move_is_cut(fleet: Fleet) -> None:
+    fleet.move(*[MIB] * 6)
+    for _ in range(pace.PATIENCE + 5):
+        fleet.move(*[MIB] * 5, 0)
+    assert fleet.cut == [False] * 5 + [True]
+    assert fleet.pairs[5][1].recv(1) == b""
+
+
+def test_nobody_is_cut_when_the_whole_link_stalls(fleet: Fleet) -> None:
+    fleet.move(*[MIB] * 6)
+    for _ in range(100):
+        fleet.move(*[0] * 6)
+    fleet.move(MIB, *[0] * 5)
+    assert not any(fleet.cut)
+
+
+def test_a_pause_that_ends_is_forgiven(fleet: Fleet) -> None:
+    for _ in range(10):
+        for _ in range(pace.PATIENCE - 1):
+            fleet.move(*[MIB] * 5, 0)
+        fleet.move(*[MIB] * 5, 4 * MIB)
+    assert not any(fleet.cut)
+
+
+def test_a_transfer_that_only_crawls_is_cut(fleet: Fleet) -> None:
+    for _ in range(10):
+        fleet.move(*[MIB] * 5, MIB // 20)
+    assert fleet.cut == [False] * 5 + [True]
+
+
+def test_a_transfer_that_shares_the_link_unevenly_is_left_alone(fleet: Fleet) -> None:
+    for _ in range(10):
+        fleet.move(*[MIB] * 5, MIB // 5)
+    assert not any(fleet.cut)
+
+
+def test_a_crawl_is_not_cut_when_it_is_nearly_there() -> None:
+    fleet = Fleet(6, total=100 * MIB, resumes=False)
+    fleet.transfers[5].moved = 99 * MIB
+    for _ in range(10):
+        fleet.move(*[MIB] * 5, MIB // 20)
+    assert not any(fleet.cut)
+    fleet.close()
+
+
+def test_slow_links_are_given_the_time_that_full_buffers_take(fleet: Fleet) -> None:
+    for _ in range(100):
+        fleet.move(*[20_000] * 5, 0)
+    assert not any(fleet.cut)
+
+
+def test_an_answer_may_take_longer_than_the_data(fleet: Fleet) -> None:
+    fleet.move(*[MIB] * 5, 100 * MIB)
+    for _ in range(pace.PATIENCE + 2):
+        fleet.move(*[10 * MIB] * 5, 0)
+    assert not any(fleet.cut)
+    for _ in range(pace.LONG_PATIENCE):
+        fleet.move(*[10 * MIB] * 5, 0)
+    assert fleet.cut[5]
+
+
+def test_the_last_one_is_cut_too() -> None:
+    fleet = Fleet(6)
+    fleet.move(*[MIB] * 6)
+    for each in fleet.open[:5]:
+        each.__exit__(None, None, None)
+    for _ in range(pace.LONG_PATIENCE + 5):
+        fleet.move(*[0] * 6)
+    assert fleet.cut == [False] * 5 + [True]
+    fleet.close()
+
+
+def test_one_that_was_cut_often_enough_is_left_alone(fleet: Fleet) -> None:
+    fleet.transfers[5].may_be_cut = False
+    for _ in range(50):
+        fleet.move(*[MIB] * 5, 0)
+    assert not any(fleet.cut)
+
+
+@pytest.fixture
+def store() -> Iterator[FakeStore]:
+    store = FakeStore()
+    yield store
+    store.close()
+    assert store.broken_rules == []
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    """Siblings of the transfer under test."""
+    fleet = Fleet(6, total=1 << 40)
+    monkeypatch.setattr(pace, "shared", lambda: fleet.pace)
+    yield fleet
+    fleet.close()
+
+
+def end(worker: threading.Thread, siblings: Fleet) -> None:
+    """Lets time pass until the worker is done."""
+    for _ in range(3000):
+        if not worker.is_alive():
+            return
+        siblings.move(*[100 * MIB] * 6)
+        worker.join(0.01)
+    raise AssertionError("it never ended")
+
+
+def test_a_stalled_put_is_sent_again_over_another_connection(store: FakeStore, busy: Fleet) -> None:
+    store.faults.append(Fault("PUT", "stalled"))
+    want = {"length": len(BODY), "pin": {"kind": "crc32", "value": _pin(BODY, "crc32")}}
+    signed = store.sign("PUT", KEY, want)
+    outcomes: list[Any] = []
+    seen: list[tuple[int, int]] = []
+
+    def work() -> None:
+        show = lambda *at: seen.append(at)  # noqa: E731
+        outcomes.append(transfer.put(signed, [BODY], show, threading.Event()))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    end(worker, busy)
+    assert outcomes[0].kind == "stored"
+    assert store.objects[KEY] == BODY
+    assert (0, 2) in seen
+
+
+def test_a_stalled_get_goes_on_where_it_stopped(store: FakeStore, busy: Fleet) -> None:
+    store.objects[KEY] = BODY
+    store.faults.append(Fault("GET", "stalled"))
+    signed = store.sign("GET", KEY, {})
+    found: list[bytes] = []
+    seen: list[int] = []
+
+    def work() -> None:
+        span = (0, len(BODY) - 1)
+        show = lambda done, _: seen.append(done)  # noqa: E731
+        found.append(bytes(transfer.get(signed, span, None, show, threading.Event())))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    end(worker, busy)
+    assert found == [BODY]
+    assert seen == sorted(seen)
+    assert store.gets[KEY] == 2
+
+
+def test_a_store_that_always_stalls_is_cut_no_more_than_twice(
+    store: FakeStore, busy: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(transfer, "_LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(transfer, "_kept", dict)
+    store.objects[KEY] = BODY
+    store.faults.append(Fault("GET", "stalled", 1000))
+    signed = store.sign("GET", KEY, {})
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            transfer.get(signed, (0, 9), None, None, threading.Event())
+        except Exception as error:
+            failures.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    end(worker, busy)
+    assert getattr(failures[0], "code", "") == "UNREACHABLE"
