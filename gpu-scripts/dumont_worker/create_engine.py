@@ -19,6 +19,9 @@ from .pack_builder import BufferPool, PackBuilder, SealedPack
 from .unit_reader import UnitReader
 from .upload import upload
 
+_BEHIND = 3
+"""Packs of an engine on their way at once: fewer, and the link is the one that waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -31,6 +34,7 @@ class Settings:
     pack_size: int
     codec: str
     level: int
+    """The highest zstd level; a link that keeps up gets level 1."""
     pin: str
 
 
@@ -53,6 +57,8 @@ class _Engine:
         self._numbers = itertools.count()
         self._lock = threading.Condition()
         self._unsent = 0
+        self._on_the_way = 0
+        self._level = settings.level
         self._chunks: dict[int, list[Chunk]] = {}
         self._builders = [
             PackBuilder(self._pool, settings.pin, self._next_pack, self._send_later)
@@ -99,7 +105,16 @@ class _Engine:
         return number
 
     def _send_later(self, sealed: SealedPack) -> None:
+        self._count_on_the_way(1)
         self._sealed.put(sealed)
+
+    def _count_on_the_way(self, step: int) -> None:
+        """What a slow link has no use for is the processors' time, a fast one's is the bytes."""
+        with self._lock:
+            self._on_the_way += step
+            if step < 0 or self._on_the_way >= _BEHIND:
+                behind = self._on_the_way >= _BEHIND
+                self._level = self._settings.level if behind else 1
 
     def _flush(self) -> None:
         """Sends all that is packed; no unit is in work then."""
@@ -133,6 +148,7 @@ class _Engine:
             content.release()
             self._pool.give_back(sealed.buffer)
             self._meter.idle(slot)
+            self._count_on_the_way(-1)
             pin = (sealed.pin_kind, sealed.pin_value)
             self._port.send(("stored", StoredPack(sealed.number, key, sealed.length, *pin, chunks)))
             with self._lock:
@@ -148,7 +164,7 @@ class _Engine:
             if not self._desk.claim(raw_hash):
                 self._meter.add(len(data), 0)
                 return raw_hash
-            encoded = encode_chunk(data, width, settings.codec, settings.level)
+            encoded = encode_chunk(data, width, settings.codec, self._level)
             place = builder.add(encode_frame(len(data), raw_hash, encoded))
             chunk = Chunk(
                 raw_hash,

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import queue
@@ -106,6 +107,9 @@ def main(descriptor: int, parent: int) -> int:
     port.start()
     try:
         module: Role = importlib.import_module(f".{_ROLES[role]}", __package__)
+        # Messages are tuples of tuples, without cycles: looking for some costs and finds nothing.
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
         module.run(port, number, settings)
     except BaseException as error:
         port.fail(error)

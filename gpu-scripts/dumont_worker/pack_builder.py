@@ -88,8 +88,9 @@ class BufferPool:
 
 
 def _new_buffer(size: int) -> Buffer:
-    # Anonymous memory: what is not written to is not there, and costs nothing.
-    buffer = mmap.mmap(-1, size)
+    # What is not written to is not there, and costs nothing. Private, for memory that is shared by
+    # default lies in a file system of its own, without huge pages and slow to come.
+    buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(AttributeError, OSError):
         # Every fault stops all threads, for the copy that meets it holds the interpreter's lock.
         buffer.madvise(mmap.MADV_HUGEPAGE)
