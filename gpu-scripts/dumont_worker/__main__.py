@@ -1,4 +1,4 @@
-"""Entry point: `worker.pyz --native DIR --private DIR`, or `worker.pyz engine FD PARENT`."""
+"""Entry point: `worker.pyz --native DIR --private DIR`, `engine FD PARENT` or `gpu FD PARENT`."""
 
 import argparse
 import gc
@@ -24,11 +24,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="dumont-worker", allow_abbrev=False)
     parser.add_argument("--native", help="directory with the native helpers")
-    if arguments[:1] == ["engine"]:
+    if arguments[:1] in (["engine"], ["gpu"]):
         parser.add_argument("descriptor", type=int)
         parser.add_argument("parent", type=int)
         options = parser.parse_args(arguments[1:])
         _use_native(options.native)
+        if arguments[0] == "gpu":
+            from dumont_worker.gpu import process  # noqa: PLC0415 - nobody else needs it
+
+            return process.main(options.descriptor, options.parent)
         from dumont_worker import engine  # noqa: PLC0415 - an engine needs little
 
         return engine.main(options.descriptor, options.parent)
