@@ -32,6 +32,8 @@ export interface S3Options {
 
 const TIMEOUTS: S3Timeouts = {connectMs: 10_000, idleMs: IDLE_MS, requestMs: 120_000}
 const REMOVALS_AT_ONCE = 8
+/** How long the difference between two clocks is taken to stay. */
+const OFFSET_MS = 30_000
 
 /** A bucket of R2, AWS or anything compatible. Boxes reach it straight, with presigned URLs. */
 export class S3Store implements Store {
@@ -45,6 +47,8 @@ export class S3Store implements Store {
   #connection: Promise<S3Connection> | undefined
   /** What the store's clock shows more than ours; undefined before its first answer. */
   #offset: number | undefined
+  /** When it was told, by our clock. */
+  #offsetSince = 0
 
   constructor(
     location: S3Location,
@@ -175,8 +179,12 @@ export class S3Store implements Store {
   }
 
   async now(signal?: AbortSignal): Promise<number> {
-    this.#offset = undefined
-    await this.head('dumont.json', signal)
+    // Every answer tells the time: what one said a moment ago holds.
+    const age = this.#clock.now() - this.#offsetSince
+    if (this.#offset === undefined || age < 0 || age > OFFSET_MS) {
+      this.#offset = undefined
+      await this.head('dumont.json', signal)
+    }
     if (this.#offset === undefined)
       throw new DumontError('STORE_UNSUITABLE', `${this.url} does not tell its time`)
     return this.#clock.now() + this.#offset
@@ -226,7 +234,9 @@ export class S3Store implements Store {
   #connect(): Promise<S3Connection> {
     this.#connection ??= connectS3(this.#location, this.#timeouts, (date) => {
       const time = Date.parse(date)
-      if (Number.isFinite(time)) this.#offset = time - this.#clock.now()
+      if (!Number.isFinite(time)) return
+      this.#offsetSince = this.#clock.now()
+      this.#offset = time - this.#offsetSince
     })
     return this.#connection
   }

@@ -152,6 +152,22 @@ withServer('an S3 store behind a bad line', () => {
     expect(Math.abs((await store.now()) - Date.now() - 3_600_000)).toBeLessThan(5000)
   })
 
+  test('does not ask for a time that an answer has just told', async () => {
+    const store = openAt()
+    await store.head(fresh())
+    proxy.inject({fault: {kind: 'skew', milliseconds: 3_600_000}, method: 'HEAD'})
+    expect(Math.abs((await store.now()) - Date.now())).toBeLessThan(5000)
+  })
+
+  test('asks for the time again when the last answer is old', async () => {
+    const store = openAt()
+    clock.shift = -60_000
+    await store.head(fresh())
+    clock.shift = 0
+    proxy.inject({fault: {kind: 'skew', milliseconds: 3_600_000}, method: 'HEAD'})
+    expect(Math.abs((await store.now()) - Date.now() - 3_600_000)).toBeLessThan(5000)
+  })
+
   test('signs by the clock of the store when the own one is wrong', async () => {
     const store = openAt()
     clock.shift = -7_200_000
