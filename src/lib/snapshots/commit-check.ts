@@ -1,3 +1,4 @@
+import type {PackRecord} from '../format/pack-list.js'
 import type {Report} from '../progress/events.js'
 import type {Store} from '../store/store.js'
 import type {Checked} from './create-claim.js'
@@ -16,18 +17,16 @@ export async function unreliablePacks(
   signal?: AbortSignal,
 ): Promise<ReadonlySet<string>> {
   const marked = await markedKeys(store, signal)
-  const unlisted = await unlistedPacks(store, [...own, ...inherited], signal)
   const total = own.reduce((sum, {length}) => sum + length, 0)
   let seen = 0
-  const unproven = await unprovenObjects(
-    store,
-    own,
-    ({length}) => {
-      seen += length
-      report({kind: 'transfer', progress: checking(seen, total)})
-    },
-    signal,
-  )
+  const count = ({length}: PackRecord) => {
+    seen += length
+    report({kind: 'transfer', progress: checking(seen, total)})
+  }
+  const [unlisted, unproven] = await Promise.all([
+    unlistedPacks(store, [...own, ...inherited], signal),
+    unprovenObjects(store, own, count, signal),
+  ])
   const doomed = [...own, ...inherited].map(({key}) => key).filter((key) => marked.has(key))
   return new Set([...unlisted, ...unproven, ...doomed])
 }

@@ -3,6 +3,7 @@ import {samePin} from '../store/pin.js'
 import type {Store} from '../store/store.js'
 import {offProtocol} from '../worker/protocol.js'
 import type {CreateResult, IndexClaim} from '../worker/results.js'
+import {bothInOrder} from './both-in-order.js'
 import {unprovenObjects} from './presence.js'
 import {recount, type Recount} from './recount.js'
 import type {Allotted} from './signing.js'
@@ -41,9 +42,11 @@ export async function checkClaim(
 ): Promise<Checked> {
   const {index} = result
   if (!index) throw offProtocol('a result without an index')
-  await checkIndexObjects(store, {index, snapshot, allotted: sources.allotted}, signal)
   const place = {id: snapshot, index}
-  const packs = await readPacks(store, place, signal)
+  const [, packs] = await bothInOrder(
+    checkIndexObjects(store, {index, snapshot, allotted: sources.allotted}, signal),
+    readPacks(store, place, signal),
+  )
   const inherited = packs.filter((pack) => isInherited(pack, sources))
   const keys = new Set(inherited.map(({key}) => key))
   const found = await recount(readStoredIndex(store, place, packs, signal), packs, (key) =>

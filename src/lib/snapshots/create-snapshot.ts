@@ -2,6 +2,7 @@ import type {Manifest} from '../format/manifest.js'
 import {openRepository} from '../store/repository.js'
 import {skewWarning} from '../store/skew.js'
 import {requireAbsolute} from './absolute-path.js'
+import {bothInOrder} from './both-in-order.js'
 import {beginLineage} from './begun-lineage.js'
 import {attemptAndCommit} from './attempt-and-commit.js'
 import type {CreateContext} from './create-attempt.js'
@@ -9,7 +10,7 @@ import {labelOf, rootsOn, type CreateSnapshotRequest} from './create-request.js'
 import {summaryOf, type SnapshotSummary} from './create-summary.js'
 import type {ConnectedBox} from './connect-worker.js'
 import {chooseLineage} from './lineage.js'
-import {surveyManifests} from './manifests.js'
+import {surveyManifests, type Survey} from './manifests.js'
 import {onBox} from './on-box.js'
 import {
   openOperatorMemory,
@@ -19,6 +20,7 @@ import {
 } from './operator-memory.js'
 import {sweepQuietly} from './removal.js'
 import type {BoxService} from './service.js'
+import {sideBySide} from './side-by-side.js'
 import {openSigningRecord} from './signing-record.js'
 
 /**
@@ -32,12 +34,16 @@ export async function createSnapshot(
 ): Promise<SnapshotSummary> {
   for (const path of request.paths) requireAbsolute(path)
   const begun = service.clock.now()
-  const repository = await openStep(request, service, signal)
-  const take = async (box: ConnectedBox): Promise<SnapshotSummary> => {
-    const {context, label, memory} = await prepare(request, {service, box, repository}, signal)
+  const take = async (
+    box: ConnectedBox,
+    opening: Promise<Opened>,
+    ending: AbortSignal,
+  ): Promise<SnapshotSummary> => {
+    const opened = await opening
+    const {context, label, memory} = await prepare(request, {service, box, opened}, ending)
     service.report({kind: 'step', step: 'transfer', state: 'started'})
-    const made = await attemptAndCommit(context, label, signal)
-    if (made.manifest) await afterCommit(made.manifest, {context, memory}, signal)
+    const made = await attemptAndCommit(context, label, ending)
+    if (made.manifest) await afterCommit(made.manifest, {context, memory}, ending)
     return summaryOf({
       ...made,
       label,
@@ -45,40 +51,61 @@ export async function createSnapshot(
       seconds: (service.clock.now() - begun) / 1000,
     })
   }
-  return onBox(request.host, service, take, signal)
+  // Looking into the store takes as long as connecting.
+  return sideBySide(
+    (ending) => openStep(request, service, ending),
+    (opening, ending) => onBox(request.host, service, (box) => take(box, opening, ending), ending),
+    signal,
+  )
 }
 
-type Repository = CreateContext['repository']
+interface Opened {
+  readonly repository: CreateContext['repository']
+  survey: Survey | undefined
+  /** When the survey was begun; whoever comes late, or again, looks again. */
+  readonly since: number
+}
+
+const FRESH_MS = 60_000
 
 async function openStep(
   request: CreateSnapshotRequest,
   service: BoxService,
   signal?: AbortSignal,
-): Promise<Repository> {
+): Promise<Opened> {
   const {clock, random, report, store} = service
   report({kind: 'step', step: 'open-store', state: 'started'})
-  const opened = await openRepository(store, {create: !request.dryRun}, signal)
+  const since = clock.now()
+  const [opened, survey] = await bothInOrder(
+    openRepository(store, {create: !request.dryRun}, signal),
+    surveyManifests(store, signal),
+  )
   for (const message of opened?.notes ?? []) report({kind: 'note', message})
   const skew = skewWarning((await store.now(signal)) - clock.now())
   if (skew !== undefined) report({kind: 'note', message: skew})
   report({kind: 'step', step: 'open-store', state: 'done', detail: store.url})
   // A dry run on a store that was never used leaves it so.
-  return opened ?? {id: Buffer.from(random(16)).toString('hex'), pin: 'crc32'}
+  const repository = opened ?? {id: Buffer.from(random(16)).toString('hex'), pin: 'crc32'}
+  return {repository, since, survey}
 }
 
 async function prepare(
   request: CreateSnapshotRequest,
   {
     box,
-    repository,
+    opened,
     service,
-  }: {readonly service: BoxService; readonly box: ConnectedBox; readonly repository: Repository},
+  }: {readonly service: BoxService; readonly box: ConnectedBox; readonly opened: Opened},
   signal?: AbortSignal,
 ): Promise<{context: CreateContext; label: string; memory: OperatorMemory}> {
-  const {random, report, stateDir, store} = service
+  const {clock, random, report, stateDir, store} = service
+  const {repository} = opened
   const roots = await rootsOn(box.session, request.paths, signal)
   const label = labelOf(request, box.session.label, roots)
-  const {readable, unreadable} = await surveyManifests(store, signal)
+  const isFresh = clock.now() - opened.since < FRESH_MS
+  const survey = isFresh ? opened.survey : undefined
+  const {readable, unreadable} = survey ?? (await surveyManifests(store, signal))
+  opened.survey = undefined
   const memory = openOperatorMemory(stateDir, repository.id)
   await refuseRollback(
     memory,
@@ -120,12 +147,12 @@ async function afterCommit(
       code: 'after-commit',
       message: `${what}: ${error instanceof Error ? error.message : String(error)}`,
     })
-  await memory
-    .remember(rememberedOf({id: manifest.id, manifest}))
-    .catch(told('this machine could not note the snapshot'))
-  await record
-    .tidy(manifest.id, clock.now())
-    .catch(told('old signing records could not be removed'))
-  await begun?.finish().catch(told('the begun lineage could not be noted as done'))
-  await sweepQuietly({store, report}, signal)
+  await Promise.all([
+    memory
+      .remember(rememberedOf({id: manifest.id, manifest}))
+      .catch(told('this machine could not note the snapshot')),
+    record.tidy(manifest.id, clock.now()).catch(told('old signing records could not be removed')),
+    begun?.finish().catch(told('the begun lineage could not be noted as done')),
+    sweepQuietly({store, report}, signal),
+  ])
 }

@@ -30,10 +30,13 @@ export async function prepareParent(
   const {id, manifest} = parent
   const {packs, segments} = manifest.index
   try {
+    const reading = readPacks(store, manifest, signal)
+    // Told only when the index is whole: otherwise that is the reason.
+    reading.catch(() => {})
     const lengths = await listLengths(store, [packs.key], signal)
     if ([packs, ...segments].some(({key, length}) => lengths.get(key) !== length))
       return without(id, 'part of its index is missing')
-    const list = await readPacks(store, manifest, signal)
+    const list = await reading
     const missing = new Set(await unlistedPacks(store, list, signal))
     const unusable = new Set(
       list.map(({key}) => key).filter((key) => missing.has(key) || gone.has(key)),

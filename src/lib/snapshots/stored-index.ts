@@ -51,7 +51,15 @@ export function readStoredIndex(
   signal?: AbortSignal,
 ): AsyncGenerator<IndexLine, void, undefined> {
   async function* segments(): AsyncGenerator<Uint8Array> {
-    for (const segment of index.segments) yield await getDigested(store, segment, signal)
+    let coming: Promise<Uint8Array> | undefined
+    for (const [number, segment] of index.segments.entries()) {
+      const bytes = await (coming ?? getDigested(store, segment, signal))
+      const following = index.segments[number + 1]
+      // Fetched while this one is read.
+      coming = following && getDigested(store, following, signal)
+      coming?.catch(() => {})
+      yield bytes
+    }
   }
   return readIndex(segments(), {packs, snapshot: id})
 }
