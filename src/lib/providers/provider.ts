@@ -33,6 +33,8 @@ export interface Endpoint {
   readonly port: number
   readonly user: string
   readonly via: 'direct' | 'proxy'
+  /** What the operator wrote, to be resolved by the SSH configuration in place of host, port and user. */
+  readonly address?: string
 }
 
 export type Market =
@@ -45,6 +47,8 @@ export interface Spec {
   /** MB (10^6) of each GPU; 0 when not known. */
   readonly gpuMemoryMB: number
   readonly diskGB: number
+  /** The share of `diskGB` that survives a stop where the rest does not, and where it is. */
+  readonly volume?: {readonly sizeGB: number; readonly path: string}
   readonly memoryMB?: number
   readonly cores?: number
   /** The newest CUDA the host must be able to run, such as `12.4`. */
