@@ -24,7 +24,8 @@ export interface UnreadableLog {
   readonly error: DumontError
 }
 
-const RACES = 20
+/** Machines that are woken together write to one log. */
+const RACES = 100
 const KEY = /^(?<folder>instances\/[^/]+\/)(?<sequence>\d{8})$/
 
 /** Where the records of an instance lie; names of a vendor that are no names of objects are hashed. */

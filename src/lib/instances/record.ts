@@ -69,6 +69,9 @@ const claim = v.strictObject({
   /** The contract, once it is known. */
   id: v.nullable(name),
   hourly: v.nullable(money),
+  snapshot: snapshotId,
+  /** Makes a line of its own: the instance it came from stays as it is. */
+  fork: v.boolean(),
 })
 
 const record = v.strictObject({

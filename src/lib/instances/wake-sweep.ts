@@ -1,0 +1,27 @@
+import {throwIfInterrupted} from '../store/interruption.js'
+import {reasonOf} from './vendor-failure.js'
+import {discard, dropClaim, isMade} from './wake-rent-steps.js'
+import {leak, type MachineRun, type WakeRun} from './wake-run.js'
+
+/** No vendor has been seen to show a contract later than this. */
+const LATEST_MS = 3 * 60_000
+
+/** At the end every create that nobody heard of is looked for once more: what shows up now is one too many. */
+export async function sweepUnsettled(all: WakeRun, signal?: AbortSignal): Promise<void> {
+  const {clock, provider} = all.service
+  for (const {at, label} of all.unsettled.splice(0)) {
+    const machine: MachineRun = {all, seconds: {}, failures: [], label, createdAt: at}
+    try {
+      await clock.sleep(Math.max(0, at + LATEST_MS - clock.now()), signal)
+      const listed = await provider.list({label}, signal)
+      const found = listed.find((one) => one.label === label && one.phase !== 'gone')
+      if (found) {
+        await isMade(machine, found.id, signal)
+        await discard(0, 'it was rented without a word')(machine, signal)
+      } else await dropClaim(machine, signal)
+    } catch (error) {
+      leak(machine, `it may have been rented: ${reasonOf(error)}`)
+      throwIfInterrupted(signal)
+    }
+  }
+}
