@@ -96,14 +96,12 @@ async function* changedFiles(
   const inside = (place: string) => place !== mount.point && isAtOrBelow(place, mount.point)
   const apart = [...mounts.map(({point}) => point), ...roots].filter(inside)
   const since = fate === 'disk' ? countsFrom(mount, scope) : 0
-  const argv = [
-    ...['find', findArgument(mount.point), '-ignore_readdir_race', ...pruned(apart)],
-    ...['(', '-type', 'f', '-o', '-type', 'l', ')'],
-    ...(since > 0 ? ['-newerct', `@${Math.floor(since)}`] : []),
-    ...['-printf', String.raw`%s\0%p\0`],
-  ]
+  const young = since > 0 ? ['-newerct', `@${Math.floor(since)}`] : []
+  const files = ['(', '-type', 'f', '-o', '-type', 'l', ')', ...young]
+  const look = ['find', findArgument(mount.point), '-ignore_readdir_race', ...pruned(apart)]
+  const argv = [...look, ...files, '-printf', String.raw`%s\0%p\0`]
   const own = new Set(apart)
-  for await (const [size, path] of toolRecords(tools, argv, 2, signal)) {
+  for await (const [size, path] of toolRecords(tools, argv, {width: 2}, signal)) {
     const place = placeOf(path as Buffer)
     const bytes = Number(size?.toString('latin1'))
     if (!isAtOrBelow(place, mount.point) || !Number.isSafeInteger(bytes) || bytes < 0)

@@ -13,7 +13,7 @@ const LIMIT_MS = 30 * 60_000
 export async function* toolRecords(
   tools: BoxTools,
   argv: readonly string[],
-  width: number,
+  {allowed = [0], width}: {readonly width: number; readonly allowed?: readonly number[]},
   signal?: AbortSignal,
 ): AsyncGenerator<readonly Buffer[], void, undefined> {
   const bounded = AbortSignal.any([AbortSignal.timeout(LIMIT_MS), ...(signal ? [signal] : [])])
@@ -21,12 +21,12 @@ export async function* toolRecords(
   const stop = () => running.kill()
   bounded.addEventListener('abort', stop)
   try {
-    ;(running.stdin as NodeJS.WritableStream).on('error', () => {}).end()
+    running.stdin.on('error', () => {}).end()
     const complaint = tail(running.stderr)
     yield* fields(running.stdout as AsyncIterable<Buffer>, width, argv[0] ?? '')
     const code = await running.exited
     bounded.throwIfAborted()
-    if (code !== 0) throw failed(tools, argv[0] ?? '', code, complaint())
+    if (!allowed.includes(code)) throw failed(tools, argv[0] ?? '', code, complaint())
   } catch (error) {
     if (bounded.aborted && !signal?.aborted)
       throw new DumontError('UNREACHABLE', `${argv[0]} did not end within 30 minutes`, {

@@ -11,8 +11,10 @@ import {withRetry} from './retry.js'
 import {connectS3, type S3Connection, type S3Timeouts} from './s3-client.js'
 import {faultOf, readFailure, s3Error} from './s3-errors.js'
 import {presign} from './s3-sign.js'
+import {hostOf, lifecycleOf, lifecycleRefusal} from './s3-lifecycle.js'
 import type {S3Location} from './store-location.js'
 import type {
+  Endurance,
   GetOptions,
   ObjectInfo,
   Pin,
@@ -188,6 +190,18 @@ export class S3Store implements Store {
     if (this.#offset === undefined)
       throw new DumontError('STORE_UNSUITABLE', `${this.url} does not tell its time`)
     return this.#clock.now() + this.#offset
+  }
+
+  async endurance(signal?: AbortSignal): Promise<Endurance> {
+    const {bucket, endpoint} = this.#location
+    const found = await this.#ask(async ({client, sdk}) => {
+      const asking = client.send(
+        new sdk.GetBucketLifecycleConfigurationCommand({Bucket: bucket}),
+        optionsOf(signal),
+      )
+      return asking.then(({Rules}) => lifecycleOf(Rules ?? [], this.#fullKey('')), lifecycleRefusal)
+    }, signal)
+    return endpoint === undefined ? found : {...found, host: hostOf(endpoint)}
   }
 
   async close(): Promise<void> {

@@ -64,9 +64,21 @@ export interface Store {
   sign(request: SignRequest): Promise<SignedRequest>
   /** The store's own clock (its `Date`), milliseconds since the epoch. */
   now(signal?: AbortSignal): Promise<number>
+  /** Whether something removes or freezes what lies here although nobody asked dumont; absent where nothing is there to ask. */
+  endurance?(signal?: AbortSignal): Promise<Endurance>
   /** Releases sockets and gateways. */
   close(): Promise<void>
 }
+
+/** What a bucket's own rules do to the objects under the prefix, and who serves it. */
+export type Endurance = {
+  /** Name or address of the server; absent for AWS itself. */
+  readonly host?: string
+} & (
+  | {readonly kind: 'kept'}
+  | {readonly kind: 'expires'; /** For showing. */ readonly rules: readonly string[]}
+  | {readonly kind: 'unreadable'; /** For showing. */ readonly reason: string}
+)
 
 /** The HTTP door of a tunnel store. Nothing listens unless `listen` is called. */
 export interface Gateway {
