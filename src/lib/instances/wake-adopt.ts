@@ -69,8 +69,8 @@ async function findByLabel(
   for (const wait of LISTINGS_MS) {
     await clock.sleep(wait, signal)
     try {
-      const all = await provider.list({label: claim.label}, signal)
-      const found = all.find(
+      const listed = await provider.list({label: claim.label}, signal)
+      const found = listed.find(
         (one) => (one.label === claim.label || one.id === claim.id) && one.phase !== 'gone',
       )
       if (found) return found

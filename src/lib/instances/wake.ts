@@ -73,7 +73,7 @@ type Brought = Omit<WakeResult, 'seconds'>
 const NOTHING = {machines: [], failures: [], leaks: [], wasted: 0}
 
 async function bring(awakening: Awakening, signal?: AbortSignal): Promise<Brought> {
-  const {request, service, source} = awakening
+  const {request, source} = awakening
   const decision = decideWake(await situationOf(awakening, signal))
   if (decision === 'start') {
     if (request.dryRun) return {kind: 'planned', snapshot: undefined, ...NOTHING}
