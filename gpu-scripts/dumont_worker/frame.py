@@ -91,12 +91,16 @@ def parse_header(data: BytesLike) -> FrameHeader:
 
 
 def decode_frame(
-    frame: BytesLike, raw_hash: bytes, raw_length: int, frame_hash: bytes | None = None
+    frame: BytesLike,
+    raw_hash: bytes,
+    raw_length: int,
+    frame_hash: bytes | None = None,
+    into: memoryview | None = None,
 ) -> BytesLike:
     """Gives the raw bytes of one whole frame, proven to be those with `raw_hash`; raises INTEGRITY.
 
     With `frame_hash` the stored bytes are proven before any of them is decoded. The result may be a
-    view of `frame`.
+    view of `frame`, or `into`, memory of `raw_length` bytes that is used where it saves a copy.
     """
     view = memoryview(frame)
     try:
@@ -107,7 +111,7 @@ def decode_frame(
             raise integrity("a frame of another length")
         if header.raw_hash != raw_hash or header.raw_length != raw_length:
             raise integrity("another chunk's frame")
-        raw = _decode(header, view[header.header_length :])
+        raw = _decode(header, view[header.header_length :], into)
         if len(raw) != raw_length or blake3(raw) != raw_hash:
             raise integrity("the decoded bytes are not the chunk's")
     except WorkerError as error:
@@ -117,7 +121,7 @@ def decode_frame(
     return raw
 
 
-def _decode(header: FrameHeader, payload: memoryview) -> BytesLike:
+def _decode(header: FrameHeader, payload: memoryview, into: memoryview | None) -> BytesLike:
     if header.base is not None or header.codec == "ans":
         raise WorkerError(
             "FORMAT_NEWER",
@@ -125,7 +129,8 @@ def _decode(header: FrameHeader, payload: memoryview) -> BytesLike:
             "use the dumont release that made the snapshot",
         )
     if header.transform != "none":
-        return decode_planes(payload, header.transform, header.codec, header.raw_length)
+        raw = into if into is not None else memoryview(bytearray(header.raw_length))
+        return decode_planes(payload, header.transform, header.codec, raw)
     if header.codec == "zstd":
         return zstd.decompress(payload, header.raw_length)
     return payload

@@ -47,10 +47,18 @@ def _code(plane: BytesLike) -> bytes | None:
 
 
 def decode_planes(
-    payload: memoryview, transform: str, codec: str, length: int, use: ModuleType | None = None
-) -> bytearray:
-    """Gives the `length` raw bytes of a payload; raises INTEGRITY."""
+    payload: memoryview,
+    transform: str,
+    codec: str,
+    raw: memoryview,
+    use: ModuleType | None = None,
+) -> memoryview:
+    """Writes a payload's raw bytes into `raw`, which has their length, and gives it.
+
+    Raises INTEGRITY.
+    """
     width, count = WIDTHS[transform], _COUNTS[transform]
+    length = len(raw)
     words = length // width
     at = count * _HEAD.size
     if len(payload) < at:
@@ -66,9 +74,8 @@ def decode_planes(
     tail = payload[at:]
     if len(tail) != length - words * width:
         raise integrity("a tail of another length")
-    raw = bytearray(length)
     if words:
-        (use or implementation()).join(planes, words, transform, memoryview(raw))
+        (use or implementation()).join(planes, words, transform, raw)
     raw[words * width :] = tail
     return raw
 

@@ -11,12 +11,13 @@ from . import metadata, target, transfer
 from .cancellation import Flag
 from .compare import READ, Action, same_content
 from .content_hash import BLOCK
+from .direct import DirectWriter
 from .errors import WorkerError, integrity
 from .frame import decode_frame
 from .metadata import Meta, Policy
 from .native import BytesLike, blake3
 from .restore_run import Failure, failure_of
-from .target import Directories, write_all
+from .target import Directories
 
 _OPEN_FILES = 64
 _MOST_ISSUES = 1000
@@ -41,6 +42,10 @@ class Task:
     def bytes(self) -> int:
         """How much is to be fetched."""
         return sum(last - first + 1 for first, last in self.spans)
+
+
+Piece = tuple[memoryview, int, int, int]
+"""A chunk, where in it a stretch begins, its length, and its offset in the file."""
 
 
 class Desk(Protocol):
@@ -68,6 +73,7 @@ class Writer:
         self._engine = engine
         self._policy = engine.policy
         self._directories = Directories(engine.bases)
+        self._direct = DirectWriter()
         self._task: Task
         self._open: OrderedDict[int, int] = OrderedDict()
         self._identity: dict[int, tuple[int, int]] = {}
@@ -107,7 +113,8 @@ class Writer:
         if not wanted:
             return 0
         try:
-            raw = memoryview(self._chunk(number))
+            _, offset, at, _ = wanted[0]
+            raw = memoryview(self._chunk(number, offset - at))
         except Damaged as damaged:
             for place, _, _, _ in wanted:
                 self._give_up(place, ("damaged", str(damaged)))
@@ -117,27 +124,30 @@ class Writer:
         for place, offset, at, length in wanted:
             if place in self._failures:
                 continue
-            piece = raw[at : at + length]
             with self._guarded(place):
                 if self._left[place] == 1 and place not in self._identity:
                     # The common case: a file whose content is at hand as a whole.
                     known = chunk_hash if length == len(raw) else None
-                    self._write_whole(place, piece, offset, known)
+                    self._write_whole(place, (raw, at, length, offset), known)
                 else:
-                    self._write_part(place, offset, piece)
+                    self._write_part(place, (raw, at, length, offset))
             if place not in self._failures:
                 written += length
         self._engine.wrote(written)
         return written
 
-    def _chunk(self, number: int) -> BytesLike:
-        """Return a proven chunk; a frame that is damaged is fetched once more, by itself."""
+    def _chunk(self, number: int, offset: int) -> BytesLike:
+        """Return a proven chunk whose first byte goes to this offset of a file.
+
+        A frame that is damaged is fetched once more, by itself.
+        """
         at, stored, raw_length, raw_hash, frame_hash = self._task.chunks[number]
+        room = self._direct.room(raw_length, offset)
         for (first, _), buffer in zip(self._task.spans, self._task.buffers, strict=True):
             if first <= at and at + stored <= first + len(buffer):
                 frame = buffer[at - first : at - first + stored]
                 try:
-                    return decode_frame(frame, raw_hash, raw_length, frame_hash)
+                    return decode_frame(frame, raw_hash, raw_length, frame_hash, room)
                 except WorkerError as error:
                     if error.code != "INTEGRITY":
                         raise
@@ -146,7 +156,7 @@ class Writer:
         try:
             again = transfer.get(self._task.signed, span, None, None, self._engine.cancelled)
             self._task.fetched += stored
-            return decode_frame(again, raw_hash, raw_length, frame_hash)
+            return decode_frame(again, raw_hash, raw_length, frame_hash, room)
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
@@ -196,8 +206,7 @@ class Writer:
     def _write_whole(
         self,
         place: int,
-        data: memoryview | None,
-        offset: int = 0,
+        piece: Piece | None,
         known: bytes | None = None,
     ) -> None:
         """Create, fill and finish a file in one go.
@@ -207,24 +216,28 @@ class Writer:
         whole = self._task.files[place][3]
         assert whole is not None  # only whole files are finished here
         _, _, size, expected, _ = whole
-        if data is not None and len(data) == size <= BLOCK and (known or blake3(data)) != expected:
+        data, at, length, offset = piece or (memoryview(b""), 0, 0, 0)
+        if (
+            piece
+            and length == size <= BLOCK
+            and (known or blake3(data[at : at + length])) != expected
+        ):
             raise integrity("its content is not what the index says")
         directory = self._directory(place)
         fd = target.create_file(directory, self._temp(place))
         try:
-            if data is not None:
-                write_all(fd, data, offset)
-            if data is None or offset + len(data) != size:
+            self._direct.write(fd, data, at, length, offset)
+            if offset + length != size:
                 os.ftruncate(fd, size)
             self._finish(place, fd, directory)
         finally:
             os.close(fd)
 
-    def _write_part(self, place: int, offset: int, data: memoryview) -> None:
+    def _write_part(self, place: int, piece: Piece) -> None:
         """Write one stretch of several; after the last, finish a file of this task alone."""
         directory = self._directory(place)
         fd = self._opened(place, directory)
-        write_all(fd, data, offset)
+        self._direct.write(fd, *piece)
         if self._left[place] < 0:
             return
         self._left[place] -= 1
