@@ -6,13 +6,17 @@ const WHERE = {provider: 'vast', operation: 'create'}
 /** The vendor's limits, checked here because some are answered by silently cutting or by a machine that never boots. */
 const MOST = {image: 1024, label: 256, onstart: 4096, value: 256, env: 32_768}
 const LEAST_DISK_GB = 8
-const PORT = /^\d{1,5}:\d{1,5}(?:\/(?:tcp|udp))?$/u
+/** Comes with the way of running. */
+const SSH = '22/tcp'
+const PORT = /^(\d{1,5})\/(tcp|udp)$/u
 
 /** The body that rents: SSH straight to the machine, and nothing at all if it cannot run now. */
 export function vastCreateBody(request: CreateRequest): Record<string, unknown> {
   check(request)
   const {env, label, onstart, spec} = request
-  const ports = spec.ports.map((port) => [`-p ${port}`, '1'] as const)
+  const ports = spec.ports
+    .filter((port) => port !== SSH)
+    .map((port) => [mapping(port), '1'] as const)
   return {
     client_id: 'me',
     ...(spec.image !== undefined && {image: spec.image}),
@@ -30,6 +34,14 @@ export function vastCreateBody(request: CreateRequest): Record<string, unknown> 
   }
 }
 
+function mapping(port: string): string {
+  return port.replace(
+    PORT,
+    (_, number: string, protocol: string) =>
+      `-p ${number}:${number}${protocol === 'udp' ? '/udp' : ''}`,
+  )
+}
+
 function check({env, label, onstart = '', spec}: CreateRequest): void {
   const names = Object.keys(env)
   const values = Object.values(env)
@@ -44,7 +56,7 @@ function check({env, label, onstart = '', spec}: CreateRequest): void {
     (value) => value.length <= MOST.value,
   ), `a variable's value is longer than ${MOST.value}`)
   require(size <= MOST.env, `all variables together are longer than ${MOST.env}`)
-  require(spec.ports.every((port) => PORT.test(port)), 'a port is not written as 8080:8080')
+  require(spec.ports.every((port) => PORT.test(port)), 'a port is not written as 8080/tcp')
   if (spec.market.kind === 'spot')
     require(spec.market.bid >= 0.001 &&
       spec.market.bid <= 128, 'a bid is from 0.001 to 128 US$ an hour')

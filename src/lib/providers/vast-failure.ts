@@ -80,12 +80,12 @@ function classify(
   said: string,
   endpoint: VastEndpoint,
 ): ProviderFailure {
+  // Searching without a valid key is answered so.
+  if (status === 404 && isEnvelope && endpoint === 'search') return 'AUTH'
   const byWords = isEnvelope ? BY_WORDS.find(([pattern]) => pattern.test(said))?.[1] : undefined
   if (byWords) return byWords
   if (isRedirect(status)) return 'INVALID'
   if (status >= 500 || status === 408) return 'TRANSPORT'
-  // Searching without a valid key is answered so.
-  if (status === 404 && isEnvelope) return endpoint === 'search' ? 'AUTH' : 'INVALID'
   return BY_STATUS[status] ?? (isEnvelope ? 'INVALID' : 'PROTOCOL')
 }
 

@@ -115,13 +115,19 @@ function specOf(row: VastRecord): Spec {
     ...(row.image_uuid && {image: row.image_uuid}),
     ...(row.template_hash_id && {templateId: row.template_hash_id}),
     ...(row.geolocation && {region: row.geolocation}),
-    ports: row.extra_env.flatMap((name) => /^-p (\S+)$/u.exec(name)?.[1] ?? []),
+    ports: row.extra_env.flatMap(portOf),
     envNames: row.extra_env.filter((name) => /^\w+$/u.test(name)),
     market:
       row.is_bid === true
         ? {kind: 'spot', bid: row.dph_base ?? row.dph_total ?? 0}
         : {kind: 'on-demand'},
   }
+}
+
+/** Which port outside leads to it is the vendor's choice, whatever was asked: `-p 8081:8080` is `8080/tcp`. */
+function portOf(name: string): readonly string[] {
+  const [, port, protocol = 'tcp'] = /^-p \d+:(\d{1,5})(?:\/(tcp|udp))?$/u.exec(name) ?? []
+  return port === undefined ? [] : [`${port}/${protocol}`]
 }
 
 /** A stopped instance pays for its disk alone; a frozen one pays for all. */
