@@ -1,44 +1,75 @@
+import {hash} from 'node:crypto'
 import type {Entry} from './entry.js'
 
-const EMPTY = Buffer.alloc(0)
+/** Begins with the byte that tells a leaf from an inner node. Grows to the longest entry, and is used for all. */
+let scratch = Buffer.alloc(64 * 1024)
+let end = 1
 
 /** The bytes that stand for an entry in the Merkle tree: seventeen fields, each with its length before it. */
 export function leafOf(entry: Entry): Buffer {
-  const {device, link} = entry
-  return join([
-    Buffer.from(entry.kind),
-    decimal(entry.root),
-    entry.path,
-    decimal(entry.mode),
-    decimal(entry.uid),
-    decimal(entry.gid),
-    entry.user ?? EMPTY,
-    entry.group ?? EMPTY,
-    decimal(entry.mtime),
-    entry.kind === 'file' ? decimal(entry.size) : EMPTY,
-    entry.hash === undefined ? EMPTY : Buffer.from(entry.hash, 'hex'),
-    entry.target ?? EMPTY,
-    device ? Buffer.from(`${device[0]}:${device[1]}`) : EMPTY,
-    link ? decimal(link.root) : EMPTY,
-    link ? link.path : EMPTY,
-    entry.xattrs.length > 0 ? join(entry.xattrs.flat()) : EMPTY,
-    entry.torn ? Buffer.from('torn') : EMPTY,
-  ])
+  write(entry)
+  return Buffer.from(scratch.subarray(1, end))
 }
 
-function decimal(value: bigint | number): Buffer {
-  return Buffer.from(String(value), 'latin1')
+/** The node of an entry in the Merkle tree: SHA-256 of a zero byte and its leaf. */
+export function nodeOf(entry: Entry): Buffer {
+  write(entry)
+  return hash('sha256', scratch.subarray(0, end), 'buffer')
 }
 
-function join(fields: readonly Buffer[]): Buffer {
-  let length = 4 * fields.length
-  for (const field of fields) length += field.length
-  const joined = Buffer.allocUnsafe(length)
-  let at = 0
-  for (const field of fields) {
-    joined.writeUInt32LE(field.length, at)
-    joined.set(field, at + 4)
-    at += 4 + field.length
-  }
-  return joined
+function write(entry: Entry): void {
+  const {device, kind, link, target, user, group, xattrs} = entry
+  reserve(entry)
+  end = 1
+  text(kind)
+  text(String(entry.root))
+  bytes(entry.path)
+  text(String(entry.mode))
+  text(String(entry.uid))
+  text(String(entry.gid))
+  bytes(user)
+  bytes(group)
+  text(String(entry.mtime))
+  text(kind === 'file' ? String(entry.size) : '')
+  hexadecimal(entry.hash)
+  bytes(target)
+  text(device ? `${device[0]}:${device[1]}` : '')
+  text(link ? String(link.root) : '')
+  bytes(link?.path)
+  attributes(xattrs)
+  text(entry.torn ? 'torn' : '')
+}
+
+/** Makes room: short fields and all lengths take less than 1 KiB. */
+function reserve({group, link, path, target, user, xattrs}: Entry): void {
+  let most = 1024 + path.length
+  for (const field of [user, group, target, link?.path]) most += field?.length ?? 0
+  for (const [name, value] of xattrs) most += 8 + name.length + value.length
+  if (most > scratch.length) scratch = Buffer.alloc(2 * most)
+}
+
+function text(value: string): void {
+  const length = scratch.write(value, end + 4, 'latin1')
+  scratch.writeUInt32LE(length, end)
+  end += 4 + length
+}
+
+function bytes(value: Buffer | undefined): void {
+  const length = value?.length ?? 0
+  scratch.writeUInt32LE(length, end)
+  if (value) scratch.set(value, end + 4)
+  end += 4 + length
+}
+
+function hexadecimal(value: string | undefined): void {
+  const length = value === undefined ? 0 : scratch.write(value, end + 4, 'hex')
+  scratch.writeUInt32LE(length, end)
+  end += 4 + length
+}
+
+function attributes(xattrs: Entry['xattrs']): void {
+  const start = end
+  end += 4
+  for (const pair of xattrs) for (const field of pair) bytes(field)
+  scratch.writeUInt32LE(end - start - 4, start)
 }

@@ -89,18 +89,18 @@ function entryKind(value: unknown): EntryKind {
   return value as EntryKind
 }
 
-/** Reads a path below a root: no empty, `.` or `..` component, so never absolute. */
 function entryPath(value: unknown): Buffer {
   const path = fromByteString(value)
-  if (
-    path.length > 0 &&
-    path
-      .toString('latin1')
-      .split('/')
-      .some((part) => /^\.{0,2}$/.test(part))
-  )
+  if (!isPlainPath(path.toString('latin1')))
     throw damaged('a path leaves its root or is not in its plain form')
   return path
+}
+
+const NO_COMPONENT = /(?:^|\/)\.{0,2}(?:\/|$)/
+
+/** Whether a path stays below its root: no empty, `.` or `..` component, so never absolute; empty is the root itself. */
+export function isPlainPath(path: string): boolean {
+  return path === '' || !NO_COMPONENT.test(path)
 }
 
 export function wide(value: unknown): bigint {

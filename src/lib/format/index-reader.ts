@@ -1,17 +1,23 @@
 import {type ChunkRecord, decodeChunkRecord, decodersOf} from './chunk-record.js'
 import {type Entry, decodeEntry, wide} from './entry.js'
-import {leafOf} from './entry-leaf.js'
+import {nodeOf} from './entry-leaf.js'
 import {type Fields, wholeNumber} from './fields.js'
 import {at, damaged} from './integrity.js'
-import {readJsonLines} from './json-lines.js'
+import {parseLine, readTextLines} from './json-lines.js'
 import {LinkGroups} from './link-groups.js'
 import {MerkleTree} from './merkle.js'
 import type {PackRecord} from './pack-list.js'
 import {PathOrder} from './path-order.js'
+import {quickEntry} from './quick-entry.js'
 
 export type IndexLine =
   | {readonly sort: 'chunk'; readonly chunk: ChunkRecord}
-  | {readonly sort: 'entry'; readonly entry: Entry}
+  | {
+      readonly sort: 'entry'
+      readonly entry: Entry
+      /** Its node in the Merkle tree. */
+      readonly node: Buffer
+    }
 
 export interface IndexSource {
   readonly snapshot: string
@@ -19,18 +25,36 @@ export interface IndexSource {
   readonly packs?: readonly PackRecord[]
 }
 
+/** Waiting for a line takes longer than reading it, so many come at once. */
+const BATCH = 512
+
 /** Yields the lines of all segments in order, every cross check done; rejects INTEGRITY or FORMAT_NEWER. */
 export async function* readIndex(
   segments: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   source: IndexSource,
 ): AsyncGenerator<IndexLine, void, undefined> {
+  for await (const batch of readIndexBatches(segments, source)) yield* batch
+}
+
+/** The same in batches of a few hundred, which costs a third less. */
+export async function* readIndexBatches(
+  segments: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  source: IndexSource,
+): AsyncGenerator<readonly IndexLine[], void, undefined> {
   const checks = new IndexChecks(source.packs)
   let number = 0
   for await (const segment of segments) {
     try {
-      const {header, lines} = await readJsonLines(segment, 'index', source.snapshot)
+      const {header, lines} = await readTextLines(segment, 'index', source.snapshot)
       checks.header(header, number)
-      for (const line of lines) yield checks.line(line)
+      let batch: IndexLine[] = []
+      for (const line of lines) {
+        batch.push(checks.line(line))
+        if (batch.length < BATCH) continue
+        yield batch
+        batch = []
+      }
+      yield batch
     } catch (error) {
       throw at(`index/${source.snapshot}/${number}`, error)
     }
@@ -57,27 +81,40 @@ export interface IndexSummary {
 
 /** Reads to the end; what the manifest says must equal this. */
 export async function summarise(lines: AsyncIterable<IndexLine>): Promise<IndexSummary> {
-  const tree = new MerkleTree()
-  const decoders = new Set<string>()
-  const ranges = new Map<number, [number, number][]>()
-  const sums = {entries: 0, chunks: 0, raw: 0, stored: 0}
-  for await (const line of lines) {
+  const sum = new IndexSum()
+  for await (const line of lines) sum.take(line)
+  return sum.end()
+}
+
+/** Adds an index up, line by line. */
+export class IndexSum {
+  readonly #tree = new MerkleTree()
+  readonly #decoders = new Set<string>()
+  readonly #ranges = new Map<number, [number, number][]>()
+  readonly #sums = {entries: 0, chunks: 0, raw: 0, stored: 0}
+
+  take(line: IndexLine): void {
+    const sums = this.#sums
     if (line.sort === 'entry') {
-      tree.add(leafOf(line.entry))
+      this.#tree.addNode(line.node)
       sums.entries++
-      continue
+      return
     }
     const {chunk} = line
     sums.chunks++
     sums.raw += chunk.rawLength
     sums.stored += chunk.stored
-    for (const name of decodersOf(chunk)) decoders.add(name)
-    const inPack = ranges.get(chunk.pack) ?? []
+    for (const name of decodersOf(chunk)) this.#decoders.add(name)
+    const inPack = this.#ranges.get(chunk.pack) ?? []
     inPack.push([chunk.at, chunk.at + chunk.stored])
-    ranges.set(chunk.pack, inPack)
+    this.#ranges.set(chunk.pack, inPack)
   }
-  const used = new Map(Array.from(ranges, ([pack, list]) => [pack, joined(list)]))
-  return {...sums, merkle: tree.root(), decoders: [...decoders].toSorted(), used}
+
+  end(): IndexSummary {
+    const decoders = [...this.#decoders].toSorted()
+    const used = new Map(Array.from(this.#ranges, ([pack, list]) => [pack, joined(list)]))
+    return {...this.#sums, merkle: this.#tree.root(), decoders, used}
+  }
 }
 
 function joined(ranges: readonly [number, number][]): [number, number][] {
@@ -112,10 +149,13 @@ class IndexChecks {
     this.#scannedAt = scannedAt
   }
 
-  line(line: Fields): IndexLine {
+  line(text: string): IndexLine {
+    const quick = quickEntry(text)
+    if (quick) return this.#entry(quick)
+    const line = parseLine(text)
     return 'chunk' in line
       ? {sort: 'chunk', chunk: this.#chunk(decodeChunkRecord(line))}
-      : {sort: 'entry', entry: this.#entry(decodeEntry(line))}
+      : this.#entry(decodeEntry(line))
   }
 
   end(snapshot: string): void {
@@ -137,7 +177,7 @@ class IndexChecks {
     return chunk
   }
 
-  #entry(entry: Entry): Entry {
+  #entry(entry: Entry): IndexLine {
     this.#order.take(entry)
     for (const {at: start, chunk, length} of entry.extents) {
       const rawLength = this.#lengths[chunk]
@@ -145,7 +185,8 @@ class IndexChecks {
         throw damaged('an extent names a chunk that does not stand before it')
       if (start + length > rawLength) throw damaged('an extent leaves its chunk')
     }
-    this.#links.take(entry)
-    return entry
+    const node = nodeOf(entry)
+    this.#links.take(entry, node)
+    return {sort: 'entry', entry, node}
   }
 }

@@ -12,14 +12,25 @@ export async function readJsonLines(
   kind: 'index' | 'packs',
   snapshot: string,
 ): Promise<{header: Fields; lines: Generator<Fields>}> {
-  const lines = parseLines(await inflate(object))
+  const {header, lines} = await readTextLines(object, kind, snapshot)
+  return {header, lines: parsed(lines)}
+}
+
+/** The same, with lines that nobody has parsed yet. */
+export async function readTextLines(
+  object: Uint8Array,
+  kind: 'index' | 'packs',
+  snapshot: string,
+): Promise<{header: Fields; lines: Generator<string>}> {
+  const lines = split(await inflate(object))
   const first = lines.next()
-  if (first.done || first.value['kind'] !== kind) throw damaged(`not an object of kind ${kind}`)
-  const {format} = first.value
+  const header = first.done ? {} : parseLine(first.value)
+  if (header['kind'] !== kind) throw damaged(`not an object of kind ${kind}`)
+  const {format} = header
   if (typeof format === 'number' && format > 1) throw newer(kind, format)
   if (format !== 1) throw damaged('an unknown format')
-  if (first.value['snapshot'] !== snapshot) throw damaged('belongs to another snapshot')
-  return {header: first.value, lines}
+  if (header['snapshot'] !== snapshot) throw damaged('belongs to another snapshot')
+  return {header, lines}
 }
 
 async function inflate(object: Uint8Array): Promise<string> {
@@ -41,17 +52,22 @@ async function inflate(object: Uint8Array): Promise<string> {
   }
 }
 
-function* parseLines(text: string): Generator<Fields> {
+function* parsed(lines: Iterable<string>): Generator<Fields> {
+  for (const line of lines) yield parseLine(line)
+}
+
+function* split(text: string): Generator<string> {
   if (!text.endsWith('\n')) throw damaged('the last line is cut short')
   let start = 0
   while (start < text.length) {
     const end = text.indexOf('\n', start)
-    yield parse(text.slice(start, end))
+    yield text.slice(start, end)
     start = end + 1
   }
 }
 
-function parse(line: string): Fields {
+/** One line; INTEGRITY for what is no object. */
+export function parseLine(line: string): Fields {
   let value: unknown
   try {
     value = JSON.parse(line)

@@ -1,6 +1,6 @@
 import {hash} from 'node:crypto'
 import type {Entry} from './entry.js'
-import {leafOf} from './entry-leaf.js'
+import {nodeOf} from './entry-leaf.js'
 import {damaged} from './integrity.js'
 
 const LINKABLE = new Set(['block', 'char', 'fifo', 'file', 'symlink'])
@@ -10,19 +10,29 @@ export class LinkGroups {
   /** Digests of all entries that a link may name: half a hash each, so that a million stay small. */
   readonly #members = new Set<string>()
 
-  take(entry: Entry): void {
+  /** `node` is the entry's node in the Merkle tree. */
+  take(entry: Entry, node: Buffer): void {
     if (entry.link) {
       const {path, root} = entry.link
-      if (!this.#members.has(digest({...entry, link: undefined, path, root})))
+      if (!this.#members.has(digest(entry, nodeOf({...entry, link: undefined, path, root}))))
         throw damaged('a hard link to a member that does not stand before it as its like')
     } else if (LINKABLE.has(entry.kind)) {
-      this.#members.add(digest(entry))
+      this.#members.add(digest(entry, node))
     }
   }
 }
 
-function digest(entry: Entry): string {
-  const extents = entry.extents.map(({at, chunk, length, offset}) => [offset, chunk, at, length])
-  const bytes = Buffer.concat([leafOf(entry), Buffer.from(extents.join(), 'latin1')])
-  return hash('sha256', bytes, 'buffer').toString('latin1', 0, 16)
+/** The node holds all of an entry but its extents. */
+function digest({extents}: Entry, node: Buffer): string {
+  if (extents.length === 0) return node.toString('latin1', 0, 16)
+  const numbers = new Float64Array(4 * (1 + extents.length))
+  Buffer.from(numbers.buffer).set(node)
+  let at = 4
+  for (const {at: start, chunk, length, offset} of extents) {
+    numbers[at++] = offset
+    numbers[at++] = chunk
+    numbers[at++] = start
+    numbers[at++] = length
+  }
+  return hash('sha256', numbers, 'buffer').toString('latin1', 0, 16)
 }

@@ -8,7 +8,12 @@ export class MerkleTree {
   readonly #levels: (Buffer | undefined)[] = []
 
   add(leaf: Uint8Array): void {
-    let node = sha256(LEAF, leaf)
+    this.addNode(hash('sha256', Buffer.concat([LEAF, leaf]), 'buffer'))
+  }
+
+  /** Adds a leaf by its node: SHA-256 of a zero byte and the leaf. */
+  addNode(leaf: Buffer): void {
+    let node = leaf
     for (let level = 0; ; level++) {
       const left = this.#levels[level]
       if (!left) {
@@ -34,8 +39,4 @@ function parent(left: Buffer, right: Buffer): Buffer {
   pair.set(left, 1)
   pair.set(right, 33)
   return hash('sha256', pair, 'buffer')
-}
-
-function sha256(prefix: Uint8Array, bytes: Uint8Array): Buffer {
-  return hash('sha256', Buffer.concat([prefix, bytes]), 'buffer')
 }

@@ -7,7 +7,7 @@ import {bothInOrder} from './both-in-order.js'
 import {unprovenObjects} from './presence.js'
 import {recount, type Recount} from './recount.js'
 import type {Allotted} from './signing.js'
-import {readPacks, readStoredIndex} from './stored-index.js'
+import {readPacks, readStoredBatches} from './stored-index.js'
 
 /** Where packs of a snapshot may come from; whatever else a worker names, it has no right to. */
 export interface Sources {
@@ -49,7 +49,7 @@ export async function checkClaim(
   )
   const inherited = packs.filter((pack) => isInherited(pack, sources))
   const keys = new Set(inherited.map(({key}) => key))
-  const found = await recount(readStoredIndex(store, place, packs, signal), packs, (key) =>
+  const found = await recount(readStoredBatches(store, place, packs, signal), packs, (key) =>
     keys.has(key),
   )
   const difference = disagreement(result, index, found)

@@ -1,4 +1,4 @@
-import {summarise, type IndexLine, type IndexSummary} from '../format/index-reader.js'
+import {IndexSum, type IndexLine, type IndexSummary} from '../format/index-reader.js'
 import type {Entry} from '../format/entry.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {Bytes, Counts} from '../worker/results.js'
@@ -12,13 +12,19 @@ export interface Recount extends IndexSummary {
 
 /** Reads an index to its end and adds everything up. */
 export async function recount(
-  lines: AsyncIterable<IndexLine>,
+  batches: AsyncIterable<readonly IndexLine[]>,
   packs: readonly PackRecord[],
   isInherited: (key: string) => boolean,
 ): Promise<Recount> {
   const own = packs.map(({key}) => !isInherited(key))
   const tally = new Tally(own)
-  const summary = await summarise(tally.watch(lines))
+  const index = new IndexSum()
+  for await (const batch of batches)
+    for (const line of batch) {
+      index.take(line)
+      tally.take(line)
+    }
+  const summary = index.end()
   const stored = packs.reduce((sum, {length}, number) => sum + (own[number] ? length : 0), 0)
   const {codecs, fresh, raw} = tally
   return {
@@ -39,18 +45,16 @@ class Tally {
     this.#own = own
   }
 
-  async *watch(lines: AsyncIterable<IndexLine>): AsyncGenerator<IndexLine, void> {
-    for await (const line of lines) {
-      if (line.sort === 'entry') this.#entry(line.entry)
-      else {
-        const {codec, pack, rawLength, stored, transform} = line.chunk
-        const name = `${transform}/${codec}`
-        const sum = this.codecs.get(name) ?? {raw: 0, stored: 0}
-        this.codecs.set(name, {raw: sum.raw + rawLength, stored: sum.stored + stored})
-        if (this.#own[pack]) this.fresh += rawLength
-      }
-      yield line
+  take(line: IndexLine): void {
+    if (line.sort === 'entry') {
+      this.#entry(line.entry)
+      return
     }
+    const {codec, pack, rawLength, stored, transform} = line.chunk
+    const name = `${transform}/${codec}`
+    const sum = this.codecs.get(name) ?? {raw: 0, stored: 0}
+    this.codecs.set(name, {raw: sum.raw + rawLength, stored: sum.stored + stored})
+    if (this.#own[pack]) this.fresh += rawLength
   }
 
   #entry({extents, kind, link, torn}: Entry): void {

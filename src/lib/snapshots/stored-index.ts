@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto'
 import {DumontError} from '../errors.js'
-import {readIndex, type IndexLine} from '../format/index-reader.js'
+import {readIndex, readIndexBatches, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
 import {parsePackList, type PackRecord} from '../format/pack-list.js'
 import type {Store} from '../store/store.js'
@@ -46,20 +46,36 @@ export async function readPacks(
 /** Streams the index from the store, segment by segment, every digest and cross check done. */
 export function readStoredIndex(
   store: Store,
-  {id, index}: Indexed,
+  indexed: Indexed,
   packs: readonly PackRecord[],
   signal?: AbortSignal,
 ): AsyncGenerator<IndexLine, void, undefined> {
-  async function* segments(): AsyncGenerator<Uint8Array> {
-    let coming: Promise<Uint8Array> | undefined
-    for (const [number, segment] of index.segments.entries()) {
-      const bytes = await (coming ?? getDigested(store, segment, signal))
-      const following = index.segments[number + 1]
-      // Fetched while this one is read.
-      coming = following && getDigested(store, following, signal)
-      coming?.catch(() => {})
-      yield bytes
-    }
+  return readIndex(segmentsOf(store, indexed, signal), {packs, snapshot: indexed.id})
+}
+
+/** The same in batches. */
+export function readStoredBatches(
+  store: Store,
+  indexed: Indexed,
+  packs: readonly PackRecord[],
+  signal?: AbortSignal,
+): AsyncGenerator<readonly IndexLine[], void, undefined> {
+  return readIndexBatches(segmentsOf(store, indexed, signal), {packs, snapshot: indexed.id})
+}
+
+/** Each is fetched while the one before it is read. */
+async function* segmentsOf(
+  store: Store,
+  {index: {segments}}: Indexed,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let coming: Promise<Uint8Array> | undefined
+  for (const [number, segment] of segments.entries()) {
+    const bytes = await (coming ?? getDigested(store, segment, signal))
+    const following = segments[number + 1]
+    coming = following && getDigested(store, following, signal)
+    // Told when its turn comes, if it does.
+    coming?.catch(() => {})
+    yield bytes
   }
-  return readIndex(segments(), {packs, snapshot: id})
 }
