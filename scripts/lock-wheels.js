@@ -19,16 +19,22 @@ const SETS = {
   numpy: (python) => [python === 'cp310' ? 'numpy==2.2.6' : 'numpy==2.4.6'],
 }
 
+// One wheel holds the modules of every Python. Another version may write another format: see docs/decisions/0008-nvcomp.md.
+const NVCOMP = ['nvidia-nvcomp-cu12==6.0.0.12', 'nvidia-libnvcomp-cu12==6.0.0.12']
+
 const listings = new Map()
+for (const machine of MACHINES) await lock('nvcomp', NVCOMP, ['py3', machine])
 for (const [set, requirementsFor] of Object.entries(SETS)) {
   for (const python of PYTHONS) {
     for (const machine of MACHINES) {
-      const lines = await Promise.all(
-        requirementsFor(python).map((one) => lockOne(one, python, machine)),
-      )
-      await writeFile(join(OUT, `${set}-${python}-${machine}.txt`), lines.join(''))
+      await lock(`${set}-${python}`, requirementsFor(python), [python, machine])
     }
   }
+}
+
+async function lock(name, requirements, [python, machine]) {
+  const lines = await Promise.all(requirements.map((one) => lockOne(one, python, machine)))
+  await writeFile(join(OUT, `${name}-${machine}.txt`), lines.join(''))
 }
 
 async function lockOne(requirement, python, machine) {
@@ -48,7 +54,7 @@ function fits(filename, {machine, name, python, version}) {
   if (platform === 'any') return tag === 'py3' && abi === 'none'
   return (
     tag === python &&
-    abi === python &&
+    abi === (python === 'py3' ? 'none' : python) &&
     platform.startsWith('manylinux') &&
     platform.endsWith(machine)
   )

@@ -64,6 +64,7 @@ def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
     private = _private_directory()
     own_numpy = _has_package("numpy")
     key = keys["native" if own_numpy else "native+numpy"]
+    nvcomp = request["nvcomp"].get(machine, "")
     return {
         "python": sys.executable,
         "version": platform.python_version(),
@@ -74,6 +75,8 @@ def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
         "worker": _is_whole(Path(private, _worker_name(request["worker"]))),
         "key": key,
         "native": _is_complete(Path(private, f"native-{key}"), key),
+        "driver": os.path.exists("/dev/nvidiactl") or os.path.exists("/proc/driver/nvidia/version"),
+        "nvcomp": _is_complete(Path(private, f"nvcomp-{nvcomp}"), nvcomp),
         "uv": _find_uv(),
         "pip": importlib.util.find_spec("pip") is not None,
         "free": shutil.disk_usage(private).free,
@@ -110,7 +113,7 @@ def install(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
         output = _run_installer(command, directory, request["seconds"])
         if output is not None:
             return {"failed": output}
-        _finish(target, private, request["key"], request["modules"])
+        _finish(target, private, request)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return {}
@@ -127,7 +130,7 @@ def unpack(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
         for wheel in request["wheels"]:
             content = _checked(payload, wheel["bytes"], wheel["sha256"], wheel["name"])
             _unpack_wheel(content, target)
-        _finish(target, private, request["key"], request["modules"])
+        _finish(target, private, request)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return {}
@@ -344,11 +347,12 @@ def _place(name: str) -> Path | None:
     return Path(rest) if kind in ("purelib", "platlib") and rest else None
 
 
-def _finish(target: Path, private: Path, key: str, modules: list[str]) -> None:
+def _finish(target: Path, private: Path, request: dict[str, Any]) -> None:
     """Puts a directory in place whole: imported once for proof, then marked, then renamed."""
-    _try_import(target, modules)
+    key, final = request["key"], private / f"{request['set']}-{request['key']}"
+    _try_import(target, request["modules"])
     (target / MARKER).write_text(key, encoding="utf-8")
-    _put_in_place(target, private / f"native-{key}", lambda found: _is_complete(found, key))
+    _put_in_place(target, final, lambda found: _is_complete(found, key))
 
 
 def _put_in_place(target: Path, final: Path, is_complete: Callable[[Path], bool]) -> None:

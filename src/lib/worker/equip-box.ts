@@ -5,9 +5,10 @@ import * as v from 'valibot'
 import {DumontError, isDumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
 import {untrusted} from '../untrusted.js'
-import {answerIn, BOOT_PAYLOAD, parseAnswer} from './box-answer.js'
 import {askFirstPython} from './find-python.js'
-import {getWheel, importNames, parseRequirements, type WheelSource} from './native-wheels.js'
+import type {WheelSource} from './native-wheels.js'
+import {NVCOMP_NOTICE, nvcompKeys, nvcompRequirements} from './nvcomp-wheels.js'
+import {ask, provideWheels, sendingMs} from './provide-wheels.js'
 import type {WorkerBundle} from './worker-bundle.js'
 
 export interface EquipOptions {
@@ -16,6 +17,15 @@ export interface EquipOptions {
   readonly wheels: WheelSource
   /** Interpreters to try instead of the usual places. */
   readonly pythons?: readonly string[]
+  /** Absent: nvCOMP is neither looked for nor installed. */
+  readonly nvcomp?: NvcompOptions
+}
+
+export interface NvcompOptions {
+  /** `required`: fails when it cannot be had, and sends it from here if need be; `wanted`: goes on without. */
+  readonly need: 'required' | 'wanted'
+  /** Called with whose licence it is under before it is installed on this box, and only then. */
+  readonly onInstall: (notice: string) => void
 }
 
 /** A box with everything the worker needs. */
@@ -28,6 +38,10 @@ export interface EquippedBox {
   readonly privateDir: string
   /** Goes on the worker's sys.path. */
   readonly nativePath: string
+  /** Where nvCOMP lies, if it was asked for and the box has an NVIDIA driver. */
+  readonly nvcompPath?: string
+  /** Why nvCOMP that was wanted is not there. */
+  readonly nvcompMissing?: string
   readonly facts: BoxFacts
 }
 
@@ -43,17 +57,14 @@ export interface BoxFacts {
   readonly free: number
 }
 
-const INSTALL_SECONDS = 180
-const SEND_MS = 120_000
-/** A slow home line sends 50 kB in a second. */
-const SEND_BYTES_PER_MS = 50
-
 const Look = v.object({
+  driver: v.boolean(),
   free: v.number(),
   key: v.pipe(v.string(), v.regex(/^[\w.-]+$/)),
   libc: v.nullable(v.string()),
   native: v.boolean(),
   numpy: v.boolean(),
+  nvcomp: v.boolean(),
   pip: v.boolean(),
   platform: v.string(),
   private: v.pipe(v.string(), v.startsWith('/')),
@@ -75,7 +86,12 @@ export async function equipBox(
 ): Promise<EquippedBox> {
   const {bundle, pythons} = options
   const keys = nativeKeys(bundle.requirements)
-  const request = {do: 'look', natives: Object.fromEntries(keys), worker: bundle.sha256}
+  const request = {
+    do: 'look',
+    natives: Object.fromEntries(keys),
+    nvcomp: nvcompKeys(bundle.requirements),
+    worker: bundle.sha256,
+  }
   const question = {request, script: bundle.equip, ...(pythons ? {pythons} : {})}
   const look = v.parse(Look, await askFirstPython(session, question, signal))
   if (keys.get(look.platform)?.[setOf(look)] !== look.key) {
@@ -86,14 +102,50 @@ export async function equipBox(
   }
   const box = {bundle, look, session}
   if (!look.worker) await sendWorker(box, signal)
-  if (!look.native) await provideNatives(box, options.wheels, signal)
-  return describe(look, bundle)
+  if (!look.native) {
+    const requirements = requirementsOf(bundle.requirements, look.platform, setOf(look))
+    const set = {key: look.key, kind: 'native' as const, requirements}
+    await provideWheels(box, set, options.wheels, signal)
+  }
+  return {...describe(look, bundle), ...(await equipNvcomp(box, options, signal))}
 }
 
 interface Box {
   readonly bundle: WorkerBundle
   readonly look: Look
   readonly session: Session
+}
+
+type NvcompFound = Pick<EquippedBox, 'nvcompMissing' | 'nvcompPath'>
+
+async function equipNvcomp(
+  box: Box,
+  {nvcomp, wheels}: EquipOptions,
+  signal?: AbortSignal,
+): Promise<NvcompFound> {
+  if (nvcomp === undefined) return {}
+  const {bundle, look} = box
+  const machine = look.platform.split('-')[1] ?? ''
+  const key = nvcompKeys(bundle.requirements)[machine]
+  if (!look.driver) return {nvcompMissing: 'no NVIDIA driver was found'}
+  if (key === undefined) return {nvcompMissing: `there is no nvCOMP for ${machine}`}
+  const nvcompPath = `${look.private}/nvcomp-${key}`
+  if (look.nvcomp) return {nvcompPath}
+  nvcomp.onInstall(NVCOMP_NOTICE)
+  const set = {
+    key,
+    kind: 'nvcomp' as const,
+    requirements: nvcompRequirements(bundle.requirements, machine),
+  }
+  try {
+    await provideWheels(box, set, nvcomp.need === 'required' ? wheels : undefined, signal)
+  } catch (error) {
+    // Other bytes than the pinned ones are nothing to go on after, whoever wanted them.
+    const mayGoOn = nvcomp.need === 'wanted' && isDumontError(error) && error.code !== 'INTEGRITY'
+    if (!mayGoOn) throw error
+    return {nvcompMissing: error.message}
+  }
+  return {nvcompPath}
 }
 
 type NativeSet = 'native' | 'native+numpy'
@@ -135,94 +187,7 @@ function nativeKeys(
 async function sendWorker(box: Box, signal?: AbortSignal): Promise<void> {
   const {sha256, worker} = box.bundle
   const request = {bytes: worker.length, do: 'receive', private: box.look.private, sha256}
-  await ask(
-    box,
-    request,
-    {payload: worker, timeoutMs: SEND_MS + worker.length / SEND_BYTES_PER_MS},
-    signal,
-  )
-}
-
-/** By the box's own means first: its line is usually far better than the operator's. */
-async function provideNatives(box: Box, source: WheelSource, signal?: AbortSignal): Promise<void> {
-  const {bundle, look} = box
-  const requirements = requirementsOf(bundle.requirements, look.platform, setOf(look))
-  const wheels = parseRequirements(requirements)
-  const common = {key: look.key, modules: importNames(wheels), private: look.private}
-  const failed =
-    look.uv === null && !look.pip
-      ? 'it has neither uv nor pip'
-      : await install(box, {...common, requirements}, signal)
-  if (failed === undefined) return
-  const contents = await Promise.all(wheels.map((wheel) => getWheel(wheel, source, signal))).catch(
-    (cause: unknown) => {
-      throw cannotProvide(box, failed, cause)
-    },
-  )
-  const payload = Buffer.concat(contents)
-  const sent = wheels.map((wheel, at) => ({
-    bytes: contents[at]?.length ?? 0,
-    name: wheel.name,
-    sha256: wheel.sha256,
-  }))
-  await ask(
-    box,
-    {...common, do: 'unpack', wheels: sent},
-    {payload, timeoutMs: SEND_MS + payload.length / SEND_BYTES_PER_MS},
-    signal,
-  )
-}
-
-const Installed = v.object({failed: v.optional(v.string())})
-
-/** Undefined when done, else why the box could not. */
-async function install(
-  box: Box,
-  request: object,
-  signal?: AbortSignal,
-): Promise<string | undefined> {
-  const full = {...request, do: 'install', seconds: INSTALL_SECONDS, uv: box.look.uv}
-  const answer = await ask(box, full, {timeoutMs: (INSTALL_SECONDS + 90) * 1000}, signal)
-  return v.parse(Installed, answer).failed
-}
-
-function cannotProvide({session}: Box, failed: string, cause: unknown): unknown {
-  if (!isDumontError(cause) || cause.code === 'INTEGRITY') return cause
-  const why = untrusted(failed.trim().split('\n').at(-1) ?? '', 300)
-  return new DumontError(
-    'BOX_UNSUITABLE',
-    `the helpers of the worker cannot be put on ${session.label}: by itself it says "${why}", and from here ${cause.message}`,
-    {
-      cause,
-      hint: 'give the box or this machine access to a Python package index, then run the command again',
-      retry: 'later',
-    },
-  )
-}
-
-interface Asking {
-  readonly payload?: Uint8Array
-  readonly timeoutMs: number
-}
-
-async function ask(
-  {bundle, look, session}: Box,
-  request: object,
-  {payload, timeoutMs}: Asking,
-  signal?: AbortSignal,
-): Promise<unknown> {
-  const code = Buffer.from(bundle.equip)
-  const words = Buffer.from(JSON.stringify(request)).toString('base64')
-  const argv = [look.python, '-I', '-c', BOOT_PAYLOAD, words, String(code.length)]
-  const stdin = Buffer.concat([code, payload ?? new Uint8Array()])
-  const result = await session.exec(argv, {stdin, timeoutMs, ...(signal ? {signal} : {})})
-  const answer = answerIn(Buffer.from(result.stdout).toString('utf8'))
-  if (answer !== undefined) return parseAnswer(answer, session.label)
-  const said = untrusted(result.stderr.trim().slice(-300))
-  throw new DumontError(
-    'WORKER',
-    `equipping ${session.label} failed with status ${result.code}: ${said}`,
-  )
+  await ask(box, request, {payload: worker, timeoutMs: sendingMs(worker.length)}, signal)
 }
 
 function describe(look: Look, {sha256}: WorkerBundle): EquippedBox {

@@ -6,7 +6,8 @@ Switches are words in the environment variable FAKE_NVCOMP or, where the environ
 the file `switches` beside the package: `no-driver`, `no-device`, `list-api` (release 5.3), and
 `<what>@<where>[:<n>]` with what one of `oom`, `error`, `corrupt`, `short`, `segv`, `kill`, `hang`,
 `none`, `late` and where one of `import`, `codec`, `cuda`, `encode`, `decode`, `cpu`; `:n` lets
-n - 1 calls of that place pass first. A `once` takes the file away when a fault fires.
+n - 1 calls of that place pass first. A `once` takes the file away when a fault fires;
+a hang leaves the file `hanging`.
 """
 
 import importlib
@@ -53,6 +54,7 @@ def _fires(place: str) -> str | None:
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "hang":
+            _FILE.with_name("hanging").touch()
             time.sleep(3600)
         if what == "oom":
             raise RuntimeError("CUDA Runtime API failure: out of memory : code=1000.")
