@@ -64,7 +64,9 @@ function refuseCommands({file, values, profiles}: ConfigFile, userFile: string):
 }
 
 async function openExplorer(): Promise<PublicExplorer> {
-  const {cosmiconfig, defaultLoaders} = await import('cosmiconfig')
+  const {
+    default: {cosmiconfig, defaultLoaders},
+  } = await import('cosmiconfig')
   return cosmiconfig('dumont', {
     searchPlaces: ['package.json', '.dumontrc', ...PLACES, ...PROGRAMS],
     searchStrategy: 'none',

@@ -1,4 +1,4 @@
-import type * as Sdk from '@aws-sdk/client-s3'
+import type * as Sdk from './s3-sdk.js'
 import type {S3Location} from './store-location.js'
 
 export type S3Sdk = typeof Sdk
@@ -22,7 +22,7 @@ export async function connectS3(
   timeouts: S3Timeouts,
   onDate: (date: string) => void,
 ): Promise<S3Connection> {
-  const sdk = await import('@aws-sdk/client-s3')
+  const sdk = await import('./s3-sdk.js')
   const client = new sdk.S3Client({
     region: location.region,
     // Compatible stores serve buckets as paths; only AWS wants them as host names.

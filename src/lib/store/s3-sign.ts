@@ -16,7 +16,6 @@ export async function presign(
   request: SignRequest,
   {connection, bucket, key, now}: SigningContext,
 ): Promise<SignedRequest> {
-  const {getSignedUrl} = await import('@aws-sdk/s3-request-presigner')
   const options = {
     expiresIn: Math.min(request.seconds ?? URL_SECONDS, URL_SECONDS),
     signingDate: new Date(now),
@@ -25,7 +24,7 @@ export async function presign(
   }
   const {client, sdk} = connection
   if (request.method === 'GET') {
-    const url = await getSignedUrl(
+    const url = await sdk.getSignedUrl(
       client,
       new sdk.GetObjectCommand({Bucket: bucket, Key: key}),
       options,
@@ -42,7 +41,7 @@ export async function presign(
   })
   return {
     method: 'PUT',
-    url: await getSignedUrl(client, command, options),
+    url: await sdk.getSignedUrl(client, command, options),
     headers: pinHeaders(request),
   }
 }
