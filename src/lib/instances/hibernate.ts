@@ -8,6 +8,7 @@ import {TOLD, type HibernateRun, type StepDeed} from './hibernate-run.js'
 import * as saving from './hibernate-snapshot-steps.js'
 import type {InstanceService} from './instance-service.js'
 import {openJournal} from './journal.js'
+import {reconcile} from './reconcile.js'
 import {readRecord} from './record-log.js'
 import {asDumontError} from './vendor-failure.js'
 
@@ -68,6 +69,7 @@ async function begin(
   const repository = await openRepository(store, {create: true}, signal)
   const {account} = await provider.whoami(signal)
   const name = {provider: provider.name, account, id: request.id}
+  await reconcile(service, {except: request.id}, signal)
   const record = await readRecord(store, name, signal)
   const seen = await provider.get(request.id, signal)
   report({kind: 'step', step: 'look', state: 'done', detail: seen.phase})

@@ -5,6 +5,7 @@ import {untrusted} from '../untrusted.js'
 import {withoutClaim} from './claim.js'
 import {endInstance} from './end-instance.js'
 import {appendRecord} from './record-log.js'
+import {stillbornProof} from './stillborn.js'
 import {isPassing, reasonOf} from './vendor-failure.js'
 import {freshFacts, type WakeFacts} from './wake-facts.js'
 import {leak, note, writeClaim, type MachineRun, type WakeDeed} from './wake-run.js'
@@ -87,7 +88,7 @@ export const forget: WakeDeed = async (machine, signal) => {
 export const discard =
   (rounds: number, why: string): WakeDeed =>
   async (machine, signal) => {
-    const {account, journal, parts, pool, service} = machine.all
+    const {account, journal, pool, service} = machine.all
     const {clock, provider} = service
     const {id, label, taken} = machine
     if (id === undefined || label === undefined) throw new Error('a contract is needed')
@@ -98,7 +99,10 @@ export const discard =
       const instance = await provider.get(id, signal)
       if (instance.phase !== 'gone') machine.seen = instance
       const entries = await journal.read(label)
-      const proof = parts.stillborn({entries, instance: machine.seen ?? instance, account})
+      const proof = stillbornProof(
+        {entries, instance: machine.seen ?? instance, provider: provider.name, account},
+        clock.now(),
+      )
       await note(machine, 'destroying')
       const contract = {id, createdAt: machine.seen?.createdAt}
       const end = await endInstance(contract, proof, {clock, provider}, signal)

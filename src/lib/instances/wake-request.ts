@@ -1,9 +1,7 @@
-import type {DestroyProof} from '../providers/destroy-proof.js'
 import type {Endpoint, Instance, Market} from '../providers/provider.js'
 import type {RankedOffer} from '../providers/rank-offers.js'
 import type {RestoreOptions} from '../snapshots/restore-host.js'
 import type {RestoreSummary} from '../snapshots/restore-snapshot.js'
-import type {JournalEntry} from './journal.js'
 import type {InstanceName} from './record-log.js'
 
 /** What an operator asks for. */
@@ -69,12 +67,6 @@ export interface WakeParts {
     question: {readonly snapshot: string; readonly host: string; readonly options: RestoreOptions},
     signal?: AbortSignal,
   ): Promise<RestoreSummary>
-  /** Throws when the journal does not prove that the instance never held anything. */
-  stillborn(question: {
-    readonly entries: readonly JournalEntry[]
-    readonly instance: Instance
-    readonly account: string
-  }): DestroyProof
 }
 
 /** Something that may be billed and is not in anybody's hands. */

@@ -5,6 +5,7 @@ import {openRepository} from '../store/repository.js'
 import {confirmGone} from './end-instance.js'
 import type {InstanceService} from './instance-service.js'
 import {openJournal, type Journal} from './journal.js'
+import {reconcile} from './reconcile.js'
 import {asDumontError, reasonOf} from './vendor-failure.js'
 import {adoptMachines} from './wake-adopt.js'
 import {decideWake} from './wake-decision.js'
@@ -46,6 +47,7 @@ export async function wake(
     const repository = await openRepository(store, {create: true}, signal)
     const {account} = await provider.whoami(signal)
     const source = await findWakeSource(request, {account, service}, signal)
+    await reconcile(service, {except: source.name.id}, signal)
     const journal = openJournal(stateDir, repository.id, clock)
     const awakening = {request, service, parts, journal, account, source}
     report({kind: 'step', step: 'look', state: 'done'})
