@@ -379,11 +379,13 @@ describe('a box is refused', () => {
   test('when it names helpers nobody asked for', async () => {
     const bin = await scratch()
     const answer = {
+      driver: false,
       free: 1,
       key: 'other',
       libc: null,
       native: true,
       numpy: true,
+      nvcomp: false,
       pip: false,
       platform: 'cp311-x86_64',
       private: '/x',
