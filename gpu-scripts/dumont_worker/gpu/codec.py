@@ -277,7 +277,8 @@ def _digest_by_cpu(payload: Payload) -> bytes | None:
     view = memoryview(payload.data)
     try:
         if payload.transform != "none":
-            return blake3(decode_planes(view, payload.transform, "zstd", payload.raw_length))
+            room = memoryview(bytearray(payload.raw_length))
+            return blake3(decode_planes(view, payload.transform, "zstd", room))
         return blake3(zstd.decompress(view, payload.raw_length))
     except WorkerError as error:
         raise GpuFault("mismatch", f"no zstd frame of this format: {error.message}") from error
