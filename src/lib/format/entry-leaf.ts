@@ -11,10 +11,10 @@ export function leafOf(entry: Entry): Buffer {
   return Buffer.from(scratch.subarray(1, end))
 }
 
-/** The node of an entry in the Merkle tree: SHA-256 of a zero byte and its leaf. */
-export function nodeOf(entry: Entry): Buffer {
+/** The node of an entry in the Merkle tree: SHA-256 of a zero byte and its leaf, a character a byte. */
+export function nodeOf(entry: Entry): string {
   write(entry)
-  return hash('sha256', scratch.subarray(0, end), 'buffer')
+  return hash('sha256', scratch.subarray(0, end), 'binary')
 }
 
 function write(entry: Entry): void {

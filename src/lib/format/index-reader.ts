@@ -15,8 +15,8 @@ export type IndexLine =
   | {
       readonly sort: 'entry'
       readonly entry: Entry
-      /** Its node in the Merkle tree. */
-      readonly node: Buffer
+      /** Its node in the Merkle tree, a character a byte. */
+      readonly node: string
     }
 
 export interface IndexSource {
@@ -165,14 +165,16 @@ class IndexChecks {
 
   #chunk(chunk: ChunkRecord): ChunkRecord {
     if (chunk.chunk !== this.#lengths.length) throw damaged('chunk numbers jump')
-    if (this.#hashes.has(chunk.rawHash)) throw damaged('a chunk stands there twice')
+    // Half of the memory that its text would take.
+    const rawHash = Buffer.from(chunk.rawHash, 'hex').toString('binary')
+    if (this.#hashes.has(rawHash)) throw damaged('a chunk stands there twice')
     if (this.#packs) {
       const pack = this.#packs[chunk.pack]
       if (!pack || chunk.at + chunk.stored > pack.length)
         throw damaged('a chunk lies outside the listed packs')
       this.#named.add(chunk.pack)
     }
-    this.#hashes.add(chunk.rawHash)
+    this.#hashes.add(rawHash)
     this.#lengths.push(chunk.rawLength)
     return chunk
   }

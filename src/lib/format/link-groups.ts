@@ -11,7 +11,7 @@ export class LinkGroups {
   readonly #members = new Set<string>()
 
   /** `node` is the entry's node in the Merkle tree. */
-  take(entry: Entry, node: Buffer): void {
+  take(entry: Entry, node: string): void {
     if (entry.link) {
       const {path, root} = entry.link
       if (!this.#members.has(digest(entry, nodeOf({...entry, link: undefined, path, root}))))
@@ -23,16 +23,16 @@ export class LinkGroups {
 }
 
 /** The node holds all of an entry but its extents. */
-function digest({extents}: Entry, node: Buffer): string {
-  if (extents.length === 0) return node.toString('latin1', 0, 16)
-  const numbers = new Float64Array(4 * (1 + extents.length))
-  Buffer.from(numbers.buffer).set(node)
-  let at = 4
-  for (const {at: start, chunk, length, offset} of extents) {
-    numbers[at++] = offset
-    numbers[at++] = chunk
-    numbers[at++] = start
-    numbers[at++] = length
-  }
-  return hash('sha256', numbers, 'buffer').toString('latin1', 0, 16)
+function digest({extents}: Entry, node: string): string {
+  if (extents.length === 0) return half(node)
+  const places = extents.map(({at, chunk, length, offset}) => `${offset},${chunk},${at},${length}`)
+  return half(hash('sha256', `${node}${places.join()}`, 'binary'))
+}
+
+const whole = Buffer.alloc(32)
+
+/** A string of its own: a slice would keep all that it is a slice of. */
+function half(text: string): string {
+  whole.write(text, 'binary')
+  return whole.toString('binary', 0, 16)
 }
