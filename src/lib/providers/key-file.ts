@@ -1,5 +1,6 @@
 import {constants} from 'node:fs'
-import {open} from 'node:fs/promises'
+import {type FileHandle, open} from 'node:fs/promises'
+import {DumontError} from '../errors.js'
 
 const MOST_BYTES = 64 * 1024
 
@@ -7,27 +8,30 @@ export interface KeyFile {
   readonly text: string
   /** Permission bits. */
   readonly mode: number
-  /** Numeric id of the owner. */
-  readonly owner: number
 }
 
-/** Undefined when there is no such file. */
+/** Undefined when there is no such file; CONFIG when it cannot be read. */
 export type ReadKeyFile = (path: string) => Promise<KeyFile | undefined>
 
-/** Reads what was opened and looked at, so that nothing can be put in its place in between. */
 export const readKeyFile: ReadKeyFile = async (path) => {
-  // Non-blocking: a named pipe would be waited for.
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK
-  const handle = await open(path, flags).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-    throw error
-  })
-  if (!handle) return undefined
+  let handle: FileHandle | undefined
   try {
-    const {mode, uid} = await handle.stat()
-    const {buffer, bytesRead} = await handle.read(Buffer.alloc(MOST_BYTES), 0, MOST_BYTES, 0)
-    return {text: buffer.toString('utf8', 0, bytesRead), mode: mode & 0o777, owner: uid}
+    // Non-blocking: a named pipe would be waited for.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    return await readOpened(handle, path)
+  } catch (error) {
+    const {code = 'unknown'} = error as {code?: string}
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw new DumontError('CONFIG', `${path} cannot be read as a key file: ${code}`, {cause: error})
   } finally {
-    await handle.close()
+    await handle?.close()
   }
+}
+
+/** Looks at what was opened, so that nothing can be put in its place in between. */
+async function readOpened(handle: FileHandle, path: string): Promise<KeyFile> {
+  const stats = await handle.stat()
+  if (!stats.isFile()) throw Object.assign(new Error(`${path} is no file`), {code: 'no file'})
+  const {buffer, bytesRead} = await handle.read(Buffer.alloc(MOST_BYTES), 0, MOST_BYTES, 0)
+  return {text: buffer.toString('utf8', 0, bytesRead), mode: stats.mode & 0o777}
 }

@@ -15,7 +15,7 @@ export interface FakeVastOptions {
   readonly offers?: readonly OfferRow[]
   /** Makes a machine behind each new instance; without it there is an address and nothing behind. */
   readonly box?: BoxMaker
-  /** How the instances live, in the order of their creation; the last counts for all that follow. */
+  /** How the instances that are created next live, in their order; all that follow live well. */
   readonly lives?: readonly Life[]
 }
 
@@ -34,7 +34,8 @@ export class FakeVast {
   /** Answers before a result is there, in the order given. */
   resultRefusals: readonly number[] = [404, 403]
   offers: OfferRow[]
-  lives: readonly Life[]
+  /** Taken one by one by creates. */
+  lives: Life[]
   /** Finds and changes offers right before a create is looked at: somebody else was faster, a price rose. */
   beforeCreate: ((offer: number) => void) | undefined
   readonly #box: BoxMaker | undefined
@@ -44,7 +45,7 @@ export class FakeVast {
   constructor({box, clock, lives, offers}: FakeVastOptions = {}) {
     this.clock = clock ?? new VirtualClock()
     this.offers = [...(offers ?? [offerRow(101), offerRow(102), offerRow(103)])]
-    this.lives = lives ?? []
+    this.lives = [...(lives ?? [])]
     this.#box = box
     this.#transport = new Transport({
       now: () => this.clock.now(),
@@ -102,9 +103,8 @@ export class FakeVast {
   }
 
   async create(offer: OfferRow, order: Fields, life?: Life): Promise<FakeInstance> {
-    const index = this.instances.size
     const id = this.#nextId++
-    const given = life ?? this.lives[index] ?? this.lives.at(-1)
+    const given = life ?? this.lives.shift()
     const instance = new FakeInstance({
       clock: this.clock,
       id,
