@@ -38,7 +38,7 @@ const one = v.object({data: instanceSchema})
 const page = v.object({data: v.array(instanceSchema), page_token: told.text})
 const launched = v.object({
   data: v.object({
-    instance_ids: v.tuple([v.pipe(v.string(), v.regex(/^[0-9a-z][0-9a-z-]{3,63}$/u))]),
+    instance_ids: v.strictTuple([v.pipe(v.string(), v.regex(/^[0-9a-z][0-9a-z-]{3,63}$/u))]),
   }),
 })
 const terminated = v.object({
