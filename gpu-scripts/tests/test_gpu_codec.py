@@ -145,7 +145,8 @@ def decode_apart(encoded: Encoded, length: int) -> bytes:
         return bytes(put_together(bodies, encoded.transform, length))
     if encoded.transform == "none":
         return zstd.decompress(payload, length)
-    return bytes(decode_planes(payload, encoded.transform, "zstd", length))
+    room = memoryview(bytearray(length))
+    return bytes(decode_planes(payload, encoded.transform, "zstd", room))
 
 
 def assert_right_or_nothing(chunks: list[Chunk], made: list[Encoded | None]) -> int:
