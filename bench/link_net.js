@@ -33,6 +33,10 @@ export async function makeLink({path, work}) {
     ip('-n', name, 'address', 'add', `${address}/24`, 'dev', 'dumont0')
     for (const device of ['lo', 'dumont0']) ip('-n', name, 'link', 'set', device, 'up')
   }
+  // The store's buffers must not hide a stall.
+  const memory =
+    "echo '4096 131072 524288' | tee /proc/sys/net/ipv4/tcp_rmem /proc/sys/net/ipv4/tcp_wmem"
+  ip('netns', 'exec', STORE, 'bash', '-c', memory)
   const start = (argv, options) => {
     const child = spawn('ip', ['netns', 'exec', STORE, ...argv], options)
     children.push(child)

@@ -6,7 +6,8 @@ import {connect, createServer} from 'node:net'
 import {createInterface} from 'node:readline'
 
 const [address, port, targetPort, delay, jitter] = process.argv.slice(2)
-const MOST_HELD = 8 << 20
+// What is on its way; a link that stalls swallows no more.
+const MOST_HELD = Number(delay) > 0 ? 4 << 20 : 1 << 16
 const BUSY = 1 << 20
 
 const pumps = new Set()

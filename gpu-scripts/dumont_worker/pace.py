@@ -5,7 +5,6 @@ import fcntl
 import math
 import socket
 import statistics
-import struct
 import termios
 import threading
 import time
@@ -18,15 +17,14 @@ LOOK_SECONDS = 1.0
 # Looks in which others moved and this one did not; a stall of the whole link counts for nobody.
 # The time that buffers on the way take to be emptied at the usual rate comes on top.
 PATIENCE = 5
-# The same where nothing can be seen to move: the store works at its answer, or none is left to
-# compare with.
-LONG_PATIENCE = 15
-_BUFFERED = 4 << 20
+# The same while the store works at its answer.
+LONG_PATIENCE = 10
+# A channel of an SSH connection takes up to 2 MiB at a time.
+_BUFFERED = 2 << 20
 _FEW = 4
 _WINDOW = 10
 _LEAST = 5
 _FAR_SLOWER = 8
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +67,6 @@ class Transfer:
         """Ends the connection under its thread, which sees it as broken."""
         self.was_cut = True
         with contextlib.suppress(OSError):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             # Not the method of an SSLSocket, which would go on in the clear.
             socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
 
@@ -109,24 +106,24 @@ class Pace:
             moving = sum(1 for step in steps.values() if step)
             if not moving and len(steps) > _FEW:
                 return
-            if moving > _FEW:
-                # The first data only fills buffers: what counts is the pace that lasts.
-                self._usual = min(sum(steps.values()) / len(steps), 1.25 * self._usual or math.inf)
+            if moving > 1:
+                mean = sum(steps.values()) / len(steps)
+                self._usual += (mean - self._usual) / (_LEAST if self._usual else 1)
             for each, at in arrived.items():
                 each.history.append(at)
                 each.behind = 0 if steps[each] else each.behind + 1
             rates = [rate for each in steps if (rate := each.rate) is not None]
             typical = statistics.median(rates) if len(rates) > _FEW else 0.0
             for each in steps:
-                has_lost = each.behind >= self._patience(each, moving)
+                has_lost = each.behind >= self._patience(each)
                 if each.may_be_cut and (has_lost or each.lags(typical)):
                     each.cut()
 
-    def _patience(self, transfer: Transfer, moving: int) -> float:
+    def _patience(self, transfer: Transfer) -> float:
         if not self._usual:
             return math.inf
         is_halfway = 0 < transfer.history[-1] < transfer.total
-        looks = PATIENCE if moving and is_halfway else LONG_PATIENCE
+        looks = PATIENCE if is_halfway else LONG_PATIENCE
         return looks + _BUFFERED / self._usual
 
 

@@ -5,7 +5,9 @@ import http.client
 import os
 import random
 import re
+import socket
 import ssl
+import struct
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +33,7 @@ _ANSWER_LIMIT = 1 << 16
 _LONGEST_WAIT = 15.0
 # An object is not begun anew for ever because its connections are slow.
 _CUTS = 2
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # 501 comes in short bursts from R2 and passes; 408 and 425 say "again" by definition.
 _AGAIN = frozenset({408, 425, 429, 500, 501, 502, 503, 504})
 # What S3 calls a body that did not arrive whole: the connection's fault, not the request's.
@@ -349,6 +352,8 @@ class _Target:
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders()
+        # What is given up must not go on filling the link from the kernel's buffers.
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         return connection
 
     def _connection(self) -> http.client.HTTPConnection:

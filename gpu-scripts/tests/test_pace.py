@@ -115,10 +115,18 @@ def test_the_last_one_is_cut_too() -> None:
     fleet.move(*[MIB] * 6)
     for each in fleet.open[:5]:
         each.__exit__(None, None, None)
-    for _ in range(pace.LONG_PATIENCE + 5):
+    for _ in range(pace.PATIENCE + 5):
         fleet.move(*[0] * 6)
     assert fleet.cut == [False] * 5 + [True]
     fleet.close()
+
+
+def test_data_that_only_fills_buffers_hurries_nobody(fleet: Fleet) -> None:
+    fleet.move(*[2 * MIB] * 6)
+    for turn in range(120):
+        # Through a slow tunnel each moves in turn, by what its channel lets in.
+        fleet.move(*[MIB * (turn % 30 == 5 * each) for each in range(6)])
+    assert not any(fleet.cut)
 
 
 def test_one_that_was_cut_often_enough_is_left_alone(fleet: Fleet) -> None:
