@@ -84,22 +84,24 @@ def gguf(fd: int, size: int) -> Layout:
             cursor.value(sort)
     if not 0 < alignment <= 1 << 16:
         raise OddError
-    infos = sorted(_gguf_info(cursor) for _ in range(count))
+    infos = sorted([_gguf_info(cursor) for _ in range(count)])
     data = -(-cursor.at // alignment) * alignment
     tensors = []
-    for at, (offset, sort) in enumerate(infos):
+    for at, (offset, sort, name) in enumerate(infos):
         # A tensor's length follows from its type; its edge is where the next one starts.
         end = infos[at + 1][0] if at + 1 < len(infos) else size - data
         if end > offset:
-            tensors.append(Tensor(data + offset, data + end, _GGML_WIDTHS.get(sort, 1)))
+            width = _GGML_WIDTHS.get(sort, 1)
+            tensors.append(Tensor(data + offset, data + end, width, name))
     return Layout(data, tuple(tensors))
 
 
-def _gguf_info(cursor: _Cursor) -> tuple[int, int]:
-    cursor.string()
+def _gguf_info(cursor: _Cursor) -> tuple[int, int, str]:
+    """Gives offset, type and name."""
+    name = cursor.string().decode(errors="replace")
     dimensions = cursor.number("<L")
     if dimensions > 8:
         raise OddError
     cursor.skip(8 * dimensions)
     sort = cursor.number("<L")
-    return cursor.number(), sort
+    return cursor.number(), sort, name

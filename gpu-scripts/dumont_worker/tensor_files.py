@@ -76,5 +76,5 @@ def _safetensors(fd: int, size: int, start: bytes) -> Layout:
             raise OddError
         if begin < end:
             width = _DTYPE_WIDTHS.get(tensor["dtype"])
-            tensors.append(Tensor(data + begin, data + end, width))
+            tensors.append(Tensor(data + begin, data + end, width, name))
     return Layout(data, tuple(sorted(tensors, key=lambda found: found.start)))

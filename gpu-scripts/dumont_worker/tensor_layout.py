@@ -7,11 +7,16 @@ TENSORS_MOST = 200_000
 
 
 class Tensor(NamedTuple):
-    """Where a tensor's data lies in the file, and the bytes of one element where known."""
+    """Where a tensor's data lies in the file, and the bytes of one element where known.
+
+    `name` is what tells it from others of the model, and the same in its other checkpoints; empty
+    for what is no tensor.
+    """
 
     start: int
     end: int
     width: int | None
+    name: str = ""
 
 
 class Layout(NamedTuple):

@@ -33,7 +33,9 @@ def torch_zip(fd: int, size: int) -> Layout:
                 raise OddError
             if stored:
                 start = _data_start(fd, size, local, name)
-                tensors.append(Tensor(start, start + stored, None))
+                # Storages are numbered in the order in which the model names them.
+                number = name.rpartition(b"/")[2].decode()
+                tensors.append(Tensor(start, start + stored, None, number))
     tensors.sort(key=lambda found: found.start)
     # What comes first, the pickle, says how the tensors are put together: it is the header.
     return Layout(tensors[0].start if tensors else 0, tuple(tensors))

@@ -78,10 +78,10 @@ def test_finds_safetensors_by_offset_with_the_width_of_their_type() -> None:
     assert layout(content) == Layout(
         start,
         (
-            Tensor(start, start + 8, 2),
-            Tensor(start + 8, start + 16, 4),
-            Tensor(start + 16, start + 20, 1),
-            Tensor(start + 20, start + 28, None),
+            Tensor(start, start + 8, 2, "a"),
+            Tensor(start + 8, start + 16, 4, "b"),
+            Tensor(start + 16, start + 20, 1, "q"),
+            Tensor(start + 20, start + 28, None, "i"),
         ),
     )
 
@@ -130,6 +130,7 @@ def test_finds_the_stored_tensors_of_a_torch_file(wide: bool) -> None:
     found = layout(content)
     assert found is not None
     assert [content[one.start : one.end] for one in found.tensors] == [parts[0], parts[2]]
+    assert [one.name for one in found.tensors] == ["0", "2"]
     assert found.header == found.tensors[0].start
 
 
@@ -185,9 +186,9 @@ def test_finds_the_tensors_of_a_gguf_file_behind_every_sort_of_value() -> None:
     assert layout(content) == Layout(
         start,
         (
-            Tensor(start, start + 64, 4),
-            Tensor(start + 64, start + 96, 2),
-            Tensor(start + 96, start + 256, 1),
+            Tensor(start, start + 64, 4, "a"),
+            Tensor(start + 64, start + 96, 2, "b"),
+            Tensor(start + 96, start + 256, 1, "q"),
         ),
     )
 
