@@ -10,7 +10,6 @@ from dumont_worker.cut import Piece
 from dumont_worker.siblings import Base, File, Siblings
 from dumont_worker.tensor_layout import Layout, Tensor
 
-
 MIB = 1 << 20
 NOWHERE = FileStat(0, 0, 0, 0, 0, 0, 0, 0)
 
