@@ -230,9 +230,7 @@ withServer('dumont init with a bucket', () => {
   test('shows a wrong clock', async () => {
     proxy.inject({
       fault: {kind: 'skew', milliseconds: 120_000},
-      method: 'HEAD',
-      path: /dumont\.json/,
-      times: 9,
+      times: 99,
     })
     const {answer} = await init(...place('skewed'), ...(await secretFile(server.secretAccessKey)))
     expect(answer['notes']).toEqual([expect.stringMatching(/clock is 1[12]\d s behind/)])
