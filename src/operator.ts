@@ -98,6 +98,7 @@ function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring
       : {}),
   }
   return {
+    cacheDir: settings.directories.cache,
     clock: systemClock,
     equip: async (session, signal) => {
       const {equipBox} = await import('./lib/worker/equip-box.js')

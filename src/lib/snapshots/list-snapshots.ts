@@ -1,6 +1,15 @@
-import type {Store} from '../store/store.js'
 import {byAge, lineagesOf} from './lineages.js'
-import {surveyManifests, type StoredManifest, type UnreadableManifest} from './manifests.js'
+import {openManifestCache} from './manifest-cache.js'
+import {
+  surveyManifests,
+  surveyUnknown,
+  type StoredManifest,
+  type Survey,
+  type UnreadableManifest,
+} from './manifests.js'
+import type {StoreService} from './service.js'
+
+type ListService = Pick<StoreService, 'cacheDir' | 'store'>
 
 export interface SnapshotList {
   /** Lineage by lineage, the one with the newest snapshot last; oldest first in each. */
@@ -11,13 +20,22 @@ export interface SnapshotList {
 
 /** All snapshots of a store; an empty or unused store has none. */
 export async function listSnapshots(
-  {store}: {readonly store: Store},
+  service: ListService,
   {label}: {readonly label?: string} = {},
   signal?: AbortSignal,
 ): Promise<SnapshotList> {
-  const {readable, unreadable} = await surveyManifests(store, signal)
+  const {readable, unreadable} = await survey(service, signal)
   const lineages = lineagesOf(readable).toReversed()
   const snapshots = lineages.flatMap((lineage) => lineage.snapshots.toSorted(byAge))
   const isWanted = ({manifest}: StoredManifest) => label === undefined || manifest.label === label
   return {snapshots: snapshots.filter(isWanted), unreadable}
+}
+
+async function survey({cacheDir, store}: ListService, signal?: AbortSignal): Promise<Survey> {
+  if (cacheDir === undefined) return surveyManifests(store, signal)
+  const cache = await openManifestCache(cacheDir, store.url)
+  const found = await surveyUnknown(store, cache, signal)
+  // A cache that cannot be written costs the next list its time, not this one its answer.
+  await cache.save().catch(() => {})
+  return found
 }

@@ -1,7 +1,7 @@
 import {createHash} from 'node:crypto'
 import {isDumontError, type DumontError} from '../errors.js'
 import {manifestKey, parseManifest, type Manifest} from '../format/manifest.js'
-import type {Store} from '../store/store.js'
+import type {ObjectInfo, Store} from '../store/store.js'
 import {mapBounded} from './map-bounded.js'
 
 /** A manifest as it lies in the store. */
@@ -25,15 +25,40 @@ export interface Survey {
   readonly unreadable: readonly UnreadableManifest[]
 }
 
-const AT_ONCE = 16
+/** Each takes a round trip and next to no time of its own. */
+const AT_ONCE = 48
 const LIMIT = 65_536
 const KEY = /^snapshots\/(?<id>[^/]+)\.json$/
 
-/** Reads every manifest; one that is damaged or newer does not hide the others. */
-export async function surveyManifests(store: Store, signal?: AbortSignal): Promise<Survey> {
-  const keys: string[] = []
-  for await (const {key} of store.list('snapshots/', signal)) keys.push(key)
-  const found = await mapBounded(keys, AT_ONCE, (key) => readOne(store, key, signal), signal)
+/** Manifests that need not be fetched: they never change. */
+export interface KnownManifests {
+  /** Undefined for what must be fetched. */
+  find(listed: ObjectInfo): StoredManifest | undefined
+  /** Told of every good one that was. */
+  learn(listed: ObjectInfo, bytes: Uint8Array, found: StoredManifest): void
+}
+
+const NONE: KnownManifests = {find: () => undefined, learn: () => {}}
+
+/** Reads every manifest from the store; one that is damaged or newer does not hide the others. */
+export function surveyManifests(store: Store, signal?: AbortSignal): Promise<Survey> {
+  return surveyUnknown(store, NONE, signal)
+}
+
+/** The same, but reads only those that are not known. */
+export async function surveyUnknown(
+  store: Store,
+  known: KnownManifests,
+  signal?: AbortSignal,
+): Promise<Survey> {
+  const listed: ObjectInfo[] = []
+  for await (const object of store.list('snapshots/', signal)) listed.push(object)
+  const found = await mapBounded(
+    listed,
+    AT_ONCE,
+    async (object) => known.find(object) ?? (await readOne(store, object, known, signal)),
+    signal,
+  )
   return {
     readable: found.flatMap((one) => (one && 'manifest' in one ? [one] : [])),
     unreadable: found.flatMap((one) => (one && 'error' in one ? [one] : [])),
@@ -46,19 +71,26 @@ export async function readManifest(
   id: string,
   signal?: AbortSignal,
 ): Promise<StoredManifest> {
-  const key = manifestKey(id)
-  const bytes = await store.get(key, {limit: LIMIT}, signal)
-  return {id, manifest: parseManifest(bytes, key), sha256: sha256(bytes)}
+  return parsed(id, await store.get(manifestKey(id), {limit: LIMIT}, signal))
+}
+
+function parsed(id: string, bytes: Uint8Array): StoredManifest {
+  return {id, manifest: parseManifest(bytes, manifestKey(id)), sha256: sha256(bytes)}
 }
 
 async function readOne(
   store: Store,
-  key: string,
+  listed: ObjectInfo,
+  known: KnownManifests,
   signal?: AbortSignal,
 ): Promise<StoredManifest | UnreadableManifest | undefined> {
+  const {key} = listed
   const id = KEY.exec(key)?.groups?.['id'] ?? key.slice('snapshots/'.length)
   try {
-    return await readManifest(store, id, signal)
+    const bytes = await store.get(manifestKey(id), {limit: LIMIT}, signal)
+    const found = parsed(id, bytes)
+    known.learn(listed, bytes, found)
+    return found
   } catch (error) {
     if (!isDumontError(error) || !['FORMAT_NEWER', 'INTEGRITY'].includes(error.code)) throw error
     // Deleted since it was listed: then it is no snapshot any more.

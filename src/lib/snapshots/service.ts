@@ -12,6 +12,8 @@ export interface StoreService {
   /** Directory of the operator's own memory; created when needed. */
   readonly stateDir: string
   readonly report: Report
+  /** Directory of what can be had again; nothing is kept there without it. */
+  readonly cacheDir?: string
 }
 
 /** What services that work on a box need besides. */
