@@ -125,8 +125,9 @@ export abstract class BaseCommand extends Command {
   }
 
   override logJson(json: unknown): void {
-    if (!this.isStream) super.logJson(json)
-    else process.stdout.write(`${JSON.stringify(streamed(json))}\n`)
+    // Not oclif's own: it takes the text apart to colour it, which costs seconds for a long list.
+    const text = this.isStream ? JSON.stringify(streamed(json)) : JSON.stringify(json, undefined, 2)
+    process.stdout.write(`${text}\n`)
   }
 
   protected override toErrorJson(error: unknown): unknown {
