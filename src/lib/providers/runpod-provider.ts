@@ -143,8 +143,9 @@ export class RunpodProvider implements Provider {
     const keys = await withAccountKeys(this.#api, request.publicKeys, signal)
     const body = podRequest(place, request, keys)
     const path = '/v2/pods'
+    const secrets = Object.values(request.env)
     return this.#api.call(
-      {operation, method: 'POST', path, body, schema: created, once: true},
+      {operation, method: 'POST', path, body, schema: created, once: true, secrets},
       signal,
     )
   }

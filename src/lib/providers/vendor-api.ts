@@ -41,6 +41,8 @@ export interface ApiCall<S extends v.GenericSchema> {
   readonly tries?: number
   /** Runs right before each request leaves; what it throws keeps the request from leaving. */
   readonly allow?: () => void
+  /** What else of the request must not be told again. */
+  readonly secrets?: readonly string[]
 }
 
 const PASSING: ReadonlySet<ProviderFailure> = new Set(['PROTOCOL', 'RATE_LIMITED', 'TRANSPORT'])
@@ -102,7 +104,8 @@ export class VendorApi {
     const reply = await this.#send(call, signal)
     if (reply.status < 200 || reply.status > 299) throw this.#refusal(call, reply)
     const body = v.safeParse(call.schema, reply.json)
-    if (body.success) return body.output
+    // A page of some proxy is no answer, not even where nothing of the answer is needed.
+    if (body.success && (reply.json !== undefined || reply.status === 204)) return body.output
     const failure = call.once === true ? 'AMBIGUOUS' : 'PROTOCOL'
     throw this.failure(call.operation, failure, 'an answer that is none of the known ones')
   }
@@ -111,11 +114,15 @@ export class VendorApi {
     call: ApiCall<S>,
     signal?: AbortSignal,
   ): Promise<HttpReply> {
-    const {body, method, once = false, operation, path, query = {}} = call
+    const {body, method, once = false, operation, path, query = {}, secrets = []} = call
     const url = new URL(this.#base + path)
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
     const headers = {authorization: `Bearer ${this.#options.apiKey}`}
-    const where = {provider: this.#rules.provider, operation, secrets: this.secrets}
+    const where = {
+      provider: this.#rules.provider,
+      operation,
+      secrets: [...this.secrets, ...secrets],
+    }
     try {
       return await sendRequest({...where, method, url, headers, body, once}, this.#options, signal)
     } catch (error) {
@@ -127,7 +134,7 @@ export class VendorApi {
   }
 
   #refusal<S extends v.GenericSchema>(
-    {once, operation}: ApiCall<S>,
+    {once, operation, secrets = []}: ApiCall<S>,
     reply: HttpReply,
   ): ProviderError {
     const {failure, said} = this.#rules.failureOf(reply)
@@ -135,7 +142,7 @@ export class VendorApi {
     return new ProviderError(
       isOpen ? 'AMBIGUOUS' : failure,
       {provider: this.#rules.provider, operation},
-      `status ${reply.status}: ${redact(said, this.secrets)}`,
+      `status ${reply.status}: ${redact(said, [...this.secrets, ...secrets])}`,
       {status: reply.status, cause: retryAfterMs(reply)},
     )
   }

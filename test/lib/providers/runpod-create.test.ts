@@ -124,6 +124,17 @@ describe('RunPod', () => {
       expect(left.map(({id}) => id)).toEqual(desk.fake.alive.map(({id}) => id))
     })
 
+    test('nothing, and tells no value of a variable again', async () => {
+      desk.fake.refusal = problem(
+        422,
+        'Unprocessable Entity',
+        'env.HF_TOKEN: hf_secret is too long',
+      )
+      await expect(desk.runpod.create(offer, request())).rejects.toMatchObject({
+        message: 'runpod: create: status 422: env.HF_TOKEN: … is too long',
+      })
+    })
+
     test('one after a refusal that only asked to wait', async () => {
       const reply = {...problem(429, 'Too Many Requests', 'slow'), headers: {'retry-after': '12'}}
       desk.fake.server.faults.inject({endpoint: 'create', fault: {kind: 'reply', reply}})
