@@ -8,6 +8,9 @@ export const CLAIM_MS = 60 * 60_000
 /** From the beginning of the restore on nobody else shall take the machine for abandoned. */
 export const RESTORE_CLAIM_MS = 12 * 60 * 60_000
 
+/** No vendor has been seen to show a contract later than this after its create. */
+export const LATEST_MS = 3 * 60_000
+
 /** Whether somebody else may still be working for this claim. */
 export function isHeld(claim: Claim, owner: ClaimOwner, now: number): boolean {
   if (claim.owner === owner.id) return false

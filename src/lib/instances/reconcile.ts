@@ -47,12 +47,13 @@ export async function reconcile(
   report({kind: 'step', step: 'reconcile', state: 'started'})
   const {account} = await provider.whoami(signal)
   for (const record of open) {
-    const {instance} = record
-    if (instance.provider !== provider.name || instance.account !== account) continue
+    const {claims, instance} = record
     if (instance.id === except) continue
+    const isOurs = (of: {readonly provider: string; readonly account: string}) =>
+      of.provider === provider.name && of.account === account
     try {
-      await settleEnd(record, {findings, service}, signal)
-      for (const claim of record.claims)
+      if (isOurs(instance)) await settleEnd(record, {findings, service}, signal)
+      for (const claim of claims.filter(isOurs))
         await settleClaim({claim, record}, {findings, service}, signal)
     } catch (error) {
       throwIfInterrupted(signal)

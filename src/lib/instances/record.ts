@@ -63,6 +63,8 @@ const saved = v.strictObject({
 const claim = v.strictObject({
   label: name,
   owner: name,
+  /** When it was written last. */
+  since: time,
   deadline: time,
   provider: name,
   account: name,

@@ -1,6 +1,6 @@
 import type {Instance} from '../providers/provider.js'
 import {throwIfInterrupted} from '../store/interruption.js'
-import {isHeld} from './claim.js'
+import {isHeld, LATEST_MS} from './claim.js'
 import type {Claim} from './record.js'
 import {readRecord} from './record-log.js'
 import {isPassing} from './vendor-failure.js'
@@ -8,7 +8,8 @@ import type {Adopted} from './wake-machine.js'
 import {dropClaim} from './wake-rent-steps.js'
 import {refuseHeld, writeClaim, type MachineRun, type WakeRun} from './wake-run.js'
 
-const LISTINGS_MS = [0, 5000, 10_000, 15_000, 30_000]
+const POLL_MS = 10_000
+const MOST_READINGS = 2 + LATEST_MS / POLL_MS
 
 /**
  * Machines that earlier runs rented for the same wake and left: claims nobody holds any more, looked for by label repeatedly. What
@@ -41,7 +42,9 @@ async function adopt(
   const {journal, service} = all
   const found = await findByLabel(machine, claim, signal)
   if (!found) {
-    await dropClaim(machine, signal)
+    // What never had an id may yet show up, until its deadline.
+    const isOver = (await service.store.now(signal)) >= Date.parse(claim.deadline)
+    if (claim.id !== null || isOver) await dropClaim(machine, signal)
     return undefined
   }
   machine.id = found.id
@@ -59,15 +62,16 @@ async function adopt(
   return {label: claim.label, id: found.id, isRestored}
 }
 
+/** Looks until a contract of that age would have shown, and twice at least. */
 async function findByLabel(
   {all}: MachineRun,
   claim: Claim,
   signal?: AbortSignal,
 ): Promise<Instance | undefined> {
-  const {clock, provider} = all.service
+  const {clock, provider, store} = all.service
+  const asked = Date.parse(claim.since)
   let heard = 0
-  for (const wait of LISTINGS_MS) {
-    await clock.sleep(wait, signal)
+  for (let reading = 0; reading < MOST_READINGS; reading += 1) {
     try {
       const listed = await provider.list({label: claim.label}, signal)
       const found = listed.find(
@@ -75,13 +79,12 @@ async function findByLabel(
       )
       if (found) return found
       heard += 1
-      // One that was known by its id has had time enough to show.
-      if (claim.id !== null && heard > 1) return undefined
+      if (heard > 1 && (await store.now(signal)) - asked > LATEST_MS) return undefined
     } catch (error) {
       throwIfInterrupted(signal)
-      if (!isPassing(error)) throw error
-      if (heard === 0 && wait === LISTINGS_MS.at(-1)) throw error
+      if (!isPassing(error) || reading === MOST_READINGS - 1) throw error
     }
+    await clock.sleep(POLL_MS, signal)
   }
   return undefined
 }

@@ -3,7 +3,7 @@ import type {Instance} from '../providers/provider.js'
 /** Past this a machine that does not run is given back. */
 export const BOOT_MS = 15 * 60_000
 /** A read may lag behind a create. */
-const UNSEEN_MS = 60_000
+const UNSEEN_MS = 180_000
 /** A contract without any word about it. */
 const BLANK_MS = 120_000
 /** A host that was lost may come back. */

@@ -31,7 +31,11 @@ export function decideWake(situation: WakeSituation): WakeDecision {
   if (alive.length > 0) throw busy(`${id} was woken already: ${alive.join(', ')} still exists`)
   if (phase !== undefined && phase !== 'gone') return decidePresent(id, phase)
   if (newer !== undefined) throw busy(`${newer} is newer than what would be restored of ${id}`)
-  return phase === undefined || state === 'hibernated' || state === 'woken' ? 'rent' : 'confirm'
+  if (state === 'hibernated' || state === 'woken') return 'rent'
+  if (phase !== undefined) return 'confirm'
+  // Another account's instance cannot be looked at from here.
+  if (state === undefined || state === 'claimed') return 'rent'
+  throw busy(`${id} belongs to another account and may still exist (${state})`)
 }
 
 function decidePresent(id: string, phase: Exclude<Phase, 'gone'>): WakeDecision {

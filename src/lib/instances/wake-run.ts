@@ -66,6 +66,7 @@ export async function writeClaim(
   const claim: Claim = {
     label: label ?? '',
     owner: owner.id,
+    since: new Date(now).toISOString(),
     deadline: new Date(now + forMs).toISOString(),
     provider: provider.name,
     account,

@@ -32,9 +32,13 @@ export async function findWakeSource(
   const {provider, store} = service
   const asInstance = {provider: provider.name, account, id: what}
   const record =
-    (await readRecord(store, asInstance, signal)) ??
-    (await recordOfSnapshot(what, {account, service}, signal))
-  const old = await oldInstance(record ? record.instance.id : what, service, signal)
+    (await readRecord(store, asInstance, signal)) ?? (await recordOfSnapshot(what, service, signal))
+  const isElsewhere =
+    record !== undefined &&
+    (record.instance.provider !== provider.name || record.instance.account !== account)
+  const old = isElsewhere
+    ? undefined
+    : await oldInstance(record?.instance.id ?? what, service, signal)
   const isInstance = record !== undefined || (old !== undefined && old.phase !== 'gone')
   const wanted = snapshot ?? record?.snapshot?.id ?? (isInstance ? undefined : what)
   const survey = await surveyManifests(store, signal)
@@ -114,19 +118,14 @@ export function rootsOf({manifest}: StoredManifest): readonly string[] {
 /** An instance that ended up as this snapshot: waking either is the same. */
 async function recordOfSnapshot(
   what: string,
-  {account, service}: {readonly account: string; readonly service: InstanceService},
+  {store}: InstanceService,
   signal?: AbortSignal,
 ): Promise<InstanceRecord | undefined> {
-  const {provider, store} = service
   if (!/^\d{8}T/.test(what)) return undefined
   const {records} = await readAllRecords(store, signal)
   const matching = records.filter(
-    ({instance, snapshot, state}) =>
-      state !== 'running' &&
-      state !== 'claimed' &&
-      instance.provider === provider.name &&
-      instance.account === account &&
-      snapshot?.id.startsWith(what) === true,
+    ({snapshot, state}) =>
+      state !== 'running' && state !== 'claimed' && snapshot?.id.startsWith(what) === true,
   )
   if (matching.length <= 1) return matching[0]
   throw new DumontError('USAGE', `${untrusted(what, 80)} belongs to several instances`, {

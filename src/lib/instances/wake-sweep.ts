@@ -1,12 +1,13 @@
 import {throwIfInterrupted} from '../store/interruption.js'
+import {LATEST_MS} from './claim.js'
 import {reasonOf} from './vendor-failure.js'
-import {discard, dropClaim, isMade} from './wake-rent-steps.js'
+import {discard, isMade} from './wake-rent-steps.js'
 import {leak, type MachineRun, type WakeRun} from './wake-run.js'
 
-/** No vendor has been seen to show a contract later than this. */
-const LATEST_MS = 3 * 60_000
-
-/** At the end every create that nobody heard of is looked for once more: what shows up now is one too many. */
+/**
+ * At the end every create that nobody heard of is looked for once more: what shows up now is one too many. Their claims stay
+ * until their deadline, so that later commands look again.
+ */
 export async function sweepUnsettled(all: WakeRun, signal?: AbortSignal): Promise<void> {
   const {clock, provider} = all.service
   for (const {at, label} of all.unsettled.splice(0)) {
@@ -18,10 +19,20 @@ export async function sweepUnsettled(all: WakeRun, signal?: AbortSignal): Promis
       if (found) {
         await isMade(machine, found.id, signal)
         await discard(0, 'it was rented without a word')(machine, signal)
-      } else await dropClaim(machine, signal)
+      }
     } catch (error) {
       leak(machine, `it may have been rented: ${reasonOf(error)}`)
       throwIfInterrupted(signal)
     }
   }
+}
+
+/** Gives back a machine too many that an earlier run rented; what cannot be is named. */
+export async function discardMachine(
+  all: WakeRun,
+  {id, label}: {readonly id: string; readonly label: string},
+  signal?: AbortSignal,
+): Promise<void> {
+  const machine: MachineRun = {all, seconds: {}, failures: [], id, label}
+  await discard(0, 'it is one more than was asked for')(machine, signal)
 }

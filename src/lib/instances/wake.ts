@@ -5,19 +5,20 @@ import {openRepository} from '../store/repository.js'
 import {confirmGone} from './end-instance.js'
 import type {InstanceService} from './instance-service.js'
 import {openJournal, type Journal} from './journal.js'
+import {readRecord} from './record-log.js'
 import {reconcile} from './reconcile.js'
 import {asDumontError, reasonOf} from './vendor-failure.js'
 import {adoptMachines} from './wake-adopt.js'
 import {decideWake} from './wake-decision.js'
 import {wakeOnHost} from './wake-host.js'
-import {wakeMachine} from './wake-machine.js'
+import {wakeMachine, type Adopted} from './wake-machine.js'
 import {planWake, refusePoorPlan} from './wake-plan.js'
 import {openOfferPool} from './wake-pool.js'
 import type {Leak, WakeParts, WakePlan, WakeRequest, WakeResult, Woken} from './wake-request.js'
 import type {WakeRun} from './wake-run.js'
 import {findWakeSource, rootsOf, savedOf, wantedSpec, type WakeSource} from './wake-source.js'
 import {startOld} from './wake-start.js'
-import {sweepUnsettled} from './wake-sweep.js'
+import {discardMachine, sweepUnsettled} from './wake-sweep.js'
 
 const AT_ONCE = 16
 
@@ -45,9 +46,9 @@ export async function wake(
   try {
     report({kind: 'step', step: 'look', state: 'started'})
     const repository = await openRepository(store, {create: true}, signal)
+    await reconcile(service, {}, signal)
     const {account} = await provider.whoami(signal)
     const source = await findWakeSource(request, {account, service}, signal)
-    await reconcile(service, {except: source.name.id}, signal)
     const journal = openJournal(stateDir, repository.id, clock)
     const awakening = {request, service, parts, journal, account, source}
     report({kind: 'step', step: 'look', state: 'done'})
@@ -136,13 +137,16 @@ async function rentAll(run: WakeRun, plan: WakePlan, signal?: AbortSignal): Prom
   const machines: Woken[] = []
   try {
     const adopted = await adoptMachines(run, signal)
-    const count = Math.max(request.count, adopted.length)
-    if (adopted.length < request.count) {
-      refusePoorPlan({...plan, count: request.count - adopted.length})
+    const {kept, surplus} = divide(adopted, request.count)
+    for (const one of surplus) await discardMachine(run, one, signal)
+    const wanted = request.count - kept.length
+    if (wanted > 0) {
+      refusePoorPlan({...plan, count: wanted})
       if (!(await request.confirm(plan, signal)))
         throw new DumontError('INTERRUPTED', 'nothing was rented')
     }
-    const places = Array.from({length: count}, (_, place) => adopted[place])
+    const count = Math.max(request.count, kept.length)
+    const places = Array.from({length: count}, (_, place) => kept[place])
     await mapBounded(places, AT_ONCE, async (one) => {
       try {
         machines.push(await wakeMachine(run, one, signal))
@@ -159,6 +163,18 @@ async function rentAll(run: WakeRun, plan: WakePlan, signal?: AbortSignal): Prom
   const lines = failures.map(reasonOf)
   const {wasted} = run.pool
   return {kind: 'woken', snapshot: run.snapshot.id, plan, machines, failures: lines, leaks, wasted}
+}
+
+/** What holds a restore is kept, however many were asked for; of the rest no more than that. */
+function divide(adopted: readonly Adopted[], count: number) {
+  const ordered = adopted.toSorted(
+    (one, other) => Number(other.isRestored) - Number(one.isRestored),
+  )
+  const isKept = ({isRestored}: Adopted, place: number) => isRestored || place < count
+  return {
+    kept: ordered.filter(isKept),
+    surplus: ordered.filter((one, place) => !isKept(one, place)),
+  }
 }
 
 /** An error that says what is still rented: no other place would. */
@@ -182,20 +198,24 @@ function price(hourly: number | undefined): string {
   return hourly === undefined ? '' : ` for $${hourly.toFixed(3)}/h`
 }
 
-async function situationOf({request, service, source}: Awakening, signal?: AbortSignal) {
+async function situationOf({account, request, service, source}: Awakening, signal?: AbortSignal) {
   const {name, newer, old, record} = source
+  const {provider, store} = service
   const alive: string[] = []
-  for (const {account, id, provider} of (record?.successors ?? []).slice(-20)) {
-    if (provider !== service.provider.name || account !== name.account) continue
-    if ((await service.provider.get(id, signal)).phase !== 'gone') alive.push(id)
+  for (const successor of (record?.successors ?? []).slice(-20)) {
+    const isHere = successor.provider === provider.name && successor.account === account
+    // Elsewhere only its own record can say that it is gone.
+    const isGone = isHere
+      ? (await provider.get(successor.id, signal)).phase === 'gone'
+      : (await readRecord(store, successor, signal))?.state === 'hibernated'
+    if (!isGone) alive.push(`${successor.provider}:${successor.id}`)
   }
-  const named = request.snapshot !== undefined || /^\d{8}T/.test(request.what)
   return {
     id: name.id,
     state: record?.state,
     phase: old?.phase,
     fork: request.fork,
-    named,
+    named: request.snapshot !== undefined || /^\d{8}T/.test(request.what),
     newer,
     alive,
   }
