@@ -45,7 +45,10 @@ const terminated = v.object({
   data: v.object({terminated_instances: v.array(v.object({id: v.string()}))}),
 })
 
-/** An account at Lambda: virtual machines that are either running or gone. Nothing says which account a key belongs to. */
+/**
+ * An account at Lambda: virtual machines that are either running or gone. Nothing says which account a key belongs to, or when
+ * an instance was made. `gone` right after `create` means "ask again".
+ */
 export class LambdaProvider implements Provider {
   readonly name = NAME
   readonly capabilities: Capabilities = {

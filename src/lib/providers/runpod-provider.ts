@@ -47,7 +47,7 @@ const account = v.union([
 
 /**
  * An account at RunPod, by version 2 of its interface. Stopping a pod wipes everything outside its volume, so it needs proof like
- * destroying. Only direct SSH counts as a way in.
+ * destroying. Only direct SSH counts as a way in. `gone` right after `create` means "ask again".
  */
 export class RunpodProvider implements Provider {
   readonly name = NAME
@@ -143,7 +143,8 @@ export class RunpodProvider implements Provider {
     const keys = await withAccountKeys(this.#api, request.publicKeys, signal)
     const body = podRequest(place, request, keys)
     const path = '/v2/pods'
-    const secrets = Object.values(request.env)
+    // Words too short for a secret would only blot out the message.
+    const secrets = Object.values(request.env).filter((value) => value.length >= 6)
     return this.#api.call(
       {operation, method: 'POST', path, body, schema: created, once: true, secrets},
       signal,

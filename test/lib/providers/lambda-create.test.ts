@@ -34,6 +34,21 @@ describe('Lambda creates', () => {
     ])
   })
 
+  test('one that the vendor may not show at once', async () => {
+    desk.fake.script = {hiddenMs: 8000}
+    const {id} = await desk.lambda.create(offer, request())
+    expect(await desk.lambda.get(id)).toMatchObject({phase: 'gone'})
+    desk.clock.advance(8000)
+    expect(await desk.lambda.get(id)).toMatchObject({phase: 'starting'})
+  })
+
+  test('one that never becomes well, and tells so', async () => {
+    desk.fake.script = {ends: 'unhealthy'}
+    const {id} = await desk.lambda.create(offer, request())
+    desk.clock.advance(300_000)
+    expect(await desk.lambda.get(id)).toMatchObject({phase: 'unreachable', hourly: 2.49})
+  })
+
   test('with a key the account has already, whatever the comment', async () => {
     const publicKeys = ['ssh-ed25519 AAAAold somewhere else']
     const {id} = await desk.lambda.create(offer, request({publicKeys}))

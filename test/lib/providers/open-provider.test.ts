@@ -1,6 +1,10 @@
 import {describe, expect, test} from '@jest/globals'
+import {mkdtemp, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import path from 'node:path'
 import {PROVIDERS} from '../../../src/lib/providers/instance-address.js'
 import {openProvider, type ProviderPlaces} from '../../../src/lib/providers/open-provider.js'
+import {loadSettings} from '../../../src/lib/settings/load-settings.js'
 import {ManualClock} from '../../support/manual-clock.js'
 
 describe('a provider', () => {
@@ -41,6 +45,21 @@ describe('a provider', () => {
     const seen: unknown[] = []
     await openProvider('ssh', places(seen), {clock})
     expect(seen).toEqual([])
+  })
+
+  test('is opened from the settings as they are', async () => {
+    const home = await mkdtemp(path.join(tmpdir(), 'dumont-open-'))
+    try {
+      const env = {LAMBDA_API_KEY: 'key'}
+      const {providers} = await loadSettings({flags: {}, env, cwd: home, home})
+      expect((await openProvider('lambda', providers, {clock})).name).toBe('lambda')
+      expect(await (await openProvider('ssh', providers, {clock})).list()).toEqual([])
+      await expect(openProvider('runpod', providers, {clock})).rejects.toMatchObject({
+        code: 'CONFIG',
+      })
+    } finally {
+      await rm(home, {recursive: true})
+    }
   })
 
   test('is refused as the look for its key is', async () => {

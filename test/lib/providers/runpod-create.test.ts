@@ -49,6 +49,25 @@ describe('RunPod', () => {
       expect([...new Set(phases)]).toEqual(['provisioning', 'starting', 'running'])
     })
 
+    test('one that the vendor may not show at once', async () => {
+      desk.fake.script = {hiddenMs: 8000}
+      const {id} = await desk.runpod.create(offer, request())
+      expect(await desk.runpod.get(id)).toMatchObject({phase: 'gone'})
+      desk.clock.advance(8000)
+      expect(await desk.runpod.get(id)).toMatchObject({phase: 'provisioning'})
+    })
+
+    test('one that ends in an error, or costs more than was said, and tells so', async () => {
+      desk.fake.script = {ends: 'ERROR', fields: {cost: 9.99}}
+      const {id} = await desk.runpod.create(offer, request())
+      desk.clock.advance(60_000)
+      expect(await desk.runpod.get(id)).toMatchObject({
+        phase: 'failed',
+        hourly: 9.99,
+        endpoints: [],
+      })
+    })
+
     test('without touching account keys that hold it already, whatever the comment', async () => {
       desk.fake.keys = ['ssh-ed25519 AAAAnew another comment']
       await desk.runpod.create(offer, request())
