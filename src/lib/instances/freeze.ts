@@ -19,11 +19,11 @@ export async function freeze(tools: BoxTools, signal?: AbortSignal): Promise<Fro
   const stopped = new Set<number>()
   const thaw = (stop?: AbortSignal) => send(tools, 'CONT', [...stopped], stop)
   try {
+    const isSpared = await sparedProcesses(tools, signal)
     for (let round = 0; ; round += 1) {
-      const spared = await sparedProcesses(tools, signal)
       const processes = await listProcesses(tools, signal)
       const running = [...processes.values()].filter(
-        ({gone, pid, stopped: still}) => !gone && !still && !spared.has(pid),
+        ({gone, pid, stopped: still}) => !gone && !still && !isSpared(processes, pid),
       )
       if (running.length === 0) break
       if (round === ROUNDS)

@@ -4,24 +4,33 @@ import {listProcesses, type BoxProcess} from './processes.js'
 const SERVERS = new Set(['dropbear', 'sshd', 'sshd-auth', 'sshd-session', 'tini', 'docker-init'])
 
 /**
- * Who is never stopped nor frozen: process 1, the kernel's own, whatever serves SSH, our own shell with all it descends
- * from, and everything under the same login, which is where the worker runs.
+ * Who is never stopped nor frozen: process 1, the kernel's own, whatever serves SSH, what our connection descends from, and
+ * everything under it, which is where the worker runs. The answer is asked for each new listing: listing starts processes.
  */
 export async function sparedProcesses(
   tools: BoxTools,
   signal?: AbortSignal,
-): Promise<ReadonlySet<number>> {
+): Promise<(processes: ReadonlyMap<number, BoxProcess>, pid: number) => boolean> {
   const script =
     'p=$$; while [ "${p:-0}" -gt 1 ]; do echo "$p"; p=$(sed -n "s/^PPid:[^0-9]*//p" "/proc/$p/status"); done'
   const text = await textOf(tools, ['sh', '-c', script], signal ? {signal} : {})
   const ancestors = text.trim().split('\n').map(Number)
-  const processes = await listProcesses(tools, signal)
-  const serves = (pid: number) => SERVERS.has(processes.get(pid)?.name ?? '')
-  const login = ancestors.find(serves) ?? ancestors[0] ?? 1
-  const spared = new Set([1, ...ancestors])
-  for (const {kernel, pid} of processes.values())
-    if (kernel || serves(pid) || descendsFrom(processes, pid, login)) spared.add(pid)
-  return spared
+  const then = await listProcesses(tools, signal)
+  const login = ancestors.find((pid) => isServer(then.get(pid))) ?? ancestors[0] ?? 1
+  return (processes, pid) => {
+    const one = processes.get(pid)
+    return (
+      pid === 1 ||
+      one?.kernel === true ||
+      isServer(one) ||
+      ancestors.includes(pid) ||
+      descendsFrom(processes, pid, login)
+    )
+  }
+}
+
+function isServer(one: BoxProcess | undefined): boolean {
+  return SERVERS.has(one?.name ?? '')
 }
 
 function descendsFrom(

@@ -18,8 +18,9 @@ export async function stopProcesses(
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<void> {
-  const spared = await sparedProcesses(tools, signal)
-  const untouchable = restless.find(({pid}) => spared.has(pid))
+  const isSpared = await sparedProcesses(tools, signal)
+  const processes = await listProcesses(tools, signal)
+  const untouchable = restless.find(({pid}) => isSpared(processes, pid))
   if (untouchable)
     throw new DumontError(
       'WORKER',
