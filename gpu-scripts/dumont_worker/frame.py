@@ -2,14 +2,16 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from . import delta
 from .codecs import zstd
 from .codecs.base import Encoded
 from .entry import CHUNK_MAX, CODECS, TRANSFORMS
 from .errors import WorkerError, integrity
 from .native import BytesLike, blake3
-from .planes import decode_planes
+from .planes import WIDTHS, decode_planes
 
 _FIXED = struct.Struct("<4sBBBBBBHII32s")
 _CRC = struct.Struct("<I")
@@ -38,24 +40,35 @@ class FrameHeader:
         return self.header_length + self.payload_length
 
 
-def encode_frame(raw_length: int, raw_hash: bytes, encoded: Encoded) -> tuple[BytesLike, ...]:
-    """Gives a frame in parts, header first; the parts live as long as those of `encoded`."""
+FindBase = Callable[[bytes], BytesLike]
+"""Gives the raw bytes of the base with a raw hash; raises INTEGRITY when they cannot be had."""
+
+
+def encode_frame(
+    raw_length: int, raw_hash: bytes, encoded: Encoded, base: tuple[str, bytes] | None = None
+) -> tuple[BytesLike, ...]:
+    """Gives a frame in parts, header first; the parts live as long as those of `encoded`.
+
+    With `base`, an operation and a raw hash, `encoded` is what the chunk differs by.
+    """
     payload = encoded.length
     if not 0 < payload <= raw_length <= CHUNK_MAX:
         raise ValueError(f"a payload of {payload} for a chunk of {raw_length} bytes")
     fixed = _FIXED.pack(
         MAGIC,
         1,
-        HEADER,
+        HEADER if base is None else HEADER_WITH_BASE,
         TRANSFORMS.index(encoded.transform),
         CODECS.index(encoded.codec),
-        0,
+        0 if base is None else _DELTAS.index(base[0]),
         0,
         0,
         raw_length,
         payload,
         raw_hash,
     )
+    if base is not None:
+        fixed += base[1]
     return (fixed + _CRC.pack(zlib.crc32(fixed)), *encoded.parts)
 
 
@@ -90,17 +103,20 @@ def parse_header(data: BytesLike) -> FrameHeader:
     return FrameHeader(length, TRANSFORMS[transform], CODECS[codec], raw, payload, raw_hash, base)
 
 
-def decode_frame(
+def decode_frame(  # noqa: PLR0913
     frame: BytesLike,
     raw_hash: bytes,
     raw_length: int,
     frame_hash: bytes | None = None,
     into: memoryview | None = None,
+    *,
+    find_base: FindBase | None = None,
 ) -> BytesLike:
     """Gives the raw bytes of one whole frame, proven to be those with `raw_hash`; raises INTEGRITY.
 
     With `frame_hash` the stored bytes are proven before any of them is decoded. The result may be a
     view of `frame`, or `into`, memory of `raw_length` bytes that is used where it saves a copy.
+    What `find_base` gives is proven too, for a difference from anything else is nothing.
     """
     view = memoryview(frame)
     try:
@@ -112,6 +128,8 @@ def decode_frame(
         if header.raw_hash != raw_hash or header.raw_length != raw_length:
             raise integrity("another chunk's frame")
         raw = _decode(header, view[header.header_length :], into)
+        if header.base is not None:
+            raw = _undo(header, raw, header.base, find_base)
         if len(raw) != raw_length or blake3(raw) != raw_hash:
             raise integrity("the decoded bytes are not the chunk's")
     except WorkerError as error:
@@ -122,10 +140,10 @@ def decode_frame(
 
 
 def _decode(header: FrameHeader, payload: memoryview, into: memoryview | None) -> BytesLike:
-    if header.base is not None or header.codec == "ans":
+    if header.codec == "ans":
         raise WorkerError(
             "FORMAT_NEWER",
-            f"this worker has no decoder for {header.base[0] if header.base else header.codec}",
+            f"this worker has no decoder for {header.codec}",
             "use the dumont release that made the snapshot",
         )
     if header.transform != "none":
@@ -134,3 +152,25 @@ def _decode(header: FrameHeader, payload: memoryview, into: memoryview | None) -
     if header.codec == "zstd":
         return zstd.decompress(payload, header.raw_length)
     return payload
+
+
+def _undo(
+    header: FrameHeader, change: BytesLike, base: tuple[str, bytes], find_base: FindBase | None
+) -> memoryview:
+    """Gives the chunk that differs from its base by `change`."""
+    operation, base_hash = base
+    width = WIDTHS.get(header.transform, 1)
+    if operation == "ordered" and width == 1:
+        raise integrity("a difference of numbers without their width")
+    if find_base is None:
+        raise integrity("the chunk that it differs from is not at hand")
+    found = find_base(base_hash)
+    if len(found) != header.raw_length or blake3(found) != base_hash:
+        raise integrity("the chunk that it differs from has changed")
+    raw = memoryview(change)
+    if raw.readonly or len(raw) != header.raw_length:
+        raw = memoryview(bytearray(raw[: header.raw_length]))
+    if len(raw) != header.raw_length:
+        raise integrity("the decoded bytes are not the chunk's")
+    delta.restore(raw, found, operation, width)
+    return raw
