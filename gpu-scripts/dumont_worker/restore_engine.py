@@ -4,6 +4,7 @@ Fetches stretches of packs, proves and decodes their chunks, writes files.
 """
 
 import contextlib
+import mmap
 import queue
 import threading
 from typing import Any
@@ -13,10 +14,16 @@ from .cancellation import Flag
 from .engine import Message, Port
 from .errors import WorkerError
 from .metadata import Policy
+from .restore_plan import JOB_BYTES
 from .restore_writer import Task, Writer
 from .target import Base
 
 _TICK_SECONDS = 0.2
+# Jobs fetched ahead for each decoder before any of them has waited this long for one.
+_AHEAD = 2
+_HUNGRY_SECONDS = 0.1
+# What nearly every job fits into; one with wide gaps between its chunks may not.
+JOB_ROOM = JOB_BYTES
 
 
 class Budget:
@@ -43,6 +50,70 @@ class Budget:
             self._changed.notify_all()
 
 
+class Gate:
+    """How many jobs are fetched ahead of the decoders.
+
+    A few to begin with: where decoding is what takes the time, more would only touch more memory.
+    All, twice as many each time, where decoders have nothing to do.
+    """
+
+    def __init__(self, first: int, most: int) -> None:
+        """Let `first` in, and never more than `most`."""
+        self._width = min(first, most)
+        self._most = most
+        self._inside = self._outside = 0
+        self._changed = threading.Condition()
+
+    def enter(self) -> None:
+        """Wait for a place."""
+        with self._changed:
+            self._outside += 1
+            self._changed.wait_for(lambda: self._inside < self._width)
+            self._outside -= 1
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Give a place back."""
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify()
+
+    def widen(self) -> None:
+        """Let more in, if anyone waits."""
+        with self._changed:
+            if self._outside and self._width < self._most:
+                self._width = min(self._most, 2 * self._width)
+                self._changed.notify_all()
+
+
+class Buffers:
+    """Memory for fetched jobs, used again: the latest first, so that little of it is touched.
+
+    A budget bounds how much is in use, each counted as `JOB_ROOM` at least; so no more is kept.
+    """
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._kept: list[memoryview] = []
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> memoryview:
+        """Return memory of at least so many bytes, with anything in it."""
+        with self._lock:
+            if count > JOB_ROOM:
+                # What is kept would stand beside what the budget grants.
+                self._kept.clear()
+            elif self._kept:
+                return self._kept.pop()
+        return memoryview(mmap.mmap(-1, max(count, JOB_ROOM)))
+
+    def give(self, memory: memoryview) -> None:
+        """Take memory back that nobody looks at any more."""
+        with self._lock:
+            if len(memory) == JOB_ROOM:
+                self._kept.append(memory)
+
+
 class Engine:
     """The threads of one engine process."""
 
@@ -58,8 +129,10 @@ class Engine:
         self.bases: list[int] = []
         self.cancelled: Flag = port.failed
         self.budget = Budget(settings["memory"])
+        self.buffers = Buffers()
         self.parts: int = settings["parts"]
         self.decoders: int = settings["decoders"]
+        self.gate = Gate(_AHEAD * self.decoders, self.parts + self.decoders)
         self.todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self.ready: queue.SimpleQueue[Task | Message | None] = queue.SimpleQueue()
         self.shown: dict[int, tuple[int, int, int] | None] = {}
@@ -114,10 +187,12 @@ class Engine:
     def _fetch(self, number: int) -> None:
         part = self.first_part + number
         while (task := self.todo.get()) is not None:
-            task.held = self.budget.take(task.bytes)
+            self.gate.enter()
+            task.held = self.budget.take(max(task.bytes, JOB_ROOM))
             try:
                 self._fetch_spans(task, part)
             except transfer.UrlExpired:
+                self.gate.leave()
                 self._expired(task)
                 continue
             finally:
@@ -126,17 +201,26 @@ class Engine:
             self.ready.put(task)
 
     def _expired(self, task: Task) -> None:
-        task.buffers.clear()
-        self.budget.give(task.held)
+        self._clear(task)
         self.port.send(("done", task.number, None))
+
+    def _clear(self, task: Task) -> None:
+        """Give back what a task held."""
+        task.buffers.clear()
+        if task.memory is not None:
+            self.buffers.give(task.memory)
+            task.memory = None
+        self.budget.give(task.held)
 
     def _fetch_spans(self, task: Task, part: int) -> None:
         total = task.bytes
         before = 0
+        memory = task.memory = self.buffers.take(total)
         for span in task.spans:
             length = span[1] - span[0] + 1
             try:
-                task.buffers.append(self._get(task, span, part, before, total))
+                room = memory[before : before + length]
+                task.buffers.append(self._get(task, span, room, part, (before, total)))
             except WorkerError as error:
                 if error.code != "INTEGRITY":
                     raise
@@ -147,8 +231,14 @@ class Engine:
         task.fetched = sum(len(buffer) for buffer in task.buffers)
 
     def _get(
-        self, task: Task, span: tuple[int, int], part: int, before: int, total: int
+        self,
+        task: Task,
+        span: tuple[int, int],
+        room: memoryview,
+        part: int,
+        at: tuple[int, int],
     ) -> memoryview:
+        before, total = at
         seen = 0
 
         def show(done: int, attempt: int) -> None:
@@ -159,13 +249,15 @@ class Engine:
             seen = done
 
         assert task.signed is not None  # a job with spans has a URL
-        return transfer.get(task.signed, span, None, show, self.port.failed)
+        return transfer.get(task.signed, span, room, show, self.port.failed)
 
     def _decode(self, _number: int) -> None:
         worker = Writer(self)
         try:
-            while (work := self.ready.get()) is not None:
+            while (work := self._next()) is not None:
                 if isinstance(work, Task):
+                    if work.spans:
+                        self.gate.leave()
                     self._write(worker, work)
                 elif work[0] == "compare":
                     self.port.send(("done", work[1], worker.compare(work[2])))
@@ -174,15 +266,20 @@ class Engine:
         finally:
             worker.close()
 
+    def _next(self) -> Task | Message | None:
+        while True:
+            try:
+                return self.ready.get(timeout=_HUNGRY_SECONDS)
+            except queue.Empty:
+                self.gate.widen()
+
     def _write(self, worker: "Writer", task: Task) -> None:
         try:
             result = worker.write(task)
         except transfer.UrlExpired:
             self._expired(task)
             return
-        finally:
-            task.buffers.clear()
-        self.budget.give(task.held)
+        self._clear(task)
         self.port.send(("done", task.number, result))
 
     def wrote(self, count: int) -> None:

@@ -35,6 +35,8 @@ class Task:
     files: list[tuple[int, int, tuple[int, int] | None, tuple[Any, ...] | None]]
     uses: list[list[tuple[int, int, int, int]]]
     buffers: list[memoryview] = field(default_factory=list)
+    memory: memoryview | None = None
+    """What the buffers lie in."""
     fetched: int = 0
     held: int = 0
 
