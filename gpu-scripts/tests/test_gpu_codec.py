@@ -20,6 +20,7 @@ import pytest
 from dumont_worker.codecs import zstd
 from dumont_worker.codecs.base import Encoded
 from dumont_worker.errors import WorkerError
+from dumont_worker.frame import decode_frame, encode_frame
 from dumont_worker.gpu import codec as codec_module
 from dumont_worker.gpu.child import GpuSetting, gpu_environment
 from dumont_worker.gpu.codec import FAULTS_MOST, Chunk, GpuCodec, Payload, tiles
@@ -27,7 +28,6 @@ from dumont_worker.gpu.errors import GpuFault
 from dumont_worker.gpu.payload import GpuCodecName, put_together, take_apart
 from dumont_worker.gpu.self_test import Trial, trials
 from dumont_worker.native import blake3
-from dumont_worker.planes import decode_planes
 
 FAKE = Path(__file__).parent / "fake_nvcomp"
 NATIVE = str(Path(zstd.zstd().__file__ or "").parents[2])  # where the helpers of the tests lie
@@ -130,8 +130,9 @@ def fake_module() -> ModuleType:
     return module
 
 
-def decode_apart(encoded: Encoded, length: int) -> bytes:
+def decode_apart(encoded: Encoded, expected: bytes) -> bytes:
     """Decodes without any GPU process."""
+    length = len(expected)
     payload = memoryview(b"".join(encoded.parts))
     if encoded.codec == "ans":
         nvcomp = fake_module()
@@ -143,17 +144,16 @@ def decode_apart(encoded: Encoded, length: int) -> bytes:
             for part in parts
         ]
         return bytes(put_together(bodies, encoded.transform, length))
-    if encoded.transform == "none":
-        return zstd.decompress(payload, length)
-    room = memoryview(bytearray(length))
-    return bytes(decode_planes(payload, encoded.transform, "zstd", room))
+    raw_hash = blake3(expected)
+    frame = b"".join(encode_frame(length, raw_hash, encoded))
+    return bytes(decode_frame(frame, raw_hash, length))
 
 
 def assert_right_or_nothing(chunks: list[Chunk], made: list[Encoded | None]) -> int:
     for one, encoded in zip(chunks, made, strict=True):
         if encoded is not None:
             assert encoded.length < len(one.raw)
-            assert decode_apart(encoded, len(one.raw)) == one.raw
+            assert decode_apart(encoded, bytes(one.raw)) == one.raw
     return sum(encoded is not None for encoded in made)
 
 
@@ -189,6 +189,15 @@ def test_after_one_fault_the_gpu_is_used_again(fake: Path, fault: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["ans", "gzstd"])
+def test_the_whole_self_test_is_passed(fake: Path, codec: GpuCodecName) -> None:
+    with Run(fake, codec) as run:
+        assert run.codec.ready() is None
+        assert run.codec.library is not None
+        assert run.codec.library.requirement()["name"] == "nvcomp-ans-6+fake"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("codec", ["ans", "gzstd"])
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("api", ["", "list-api"])
 def test_chunks_come_back(fake: Path, codec: GpuCodecName, split: bool, api: str) -> None:
@@ -217,12 +226,14 @@ def test_chunks_come_back(fake: Path, codec: GpuCodecName, split: bool, api: str
         assert (run.warnings, run.codec.off) == ([], None)
 
 
+@pytest.mark.usefixtures("quick")
 def test_more_than_fits_goes_in_turns(fake: Path) -> None:
-    with Run(fake, room=17 << 20) as run:
-        many = [chunk(weights(3 << 20, seed)) for seed in range(7)]
+    with Run(fake, room=2 << 20) as run:
+        many = [chunk(weights(900_000, seed)) for seed in range(7)]
         assert assert_right_or_nothing(many, run.codec.encode(many)) == 7
 
 
+@pytest.mark.usefixtures("quick")
 def test_threads_share_one_codec(fake: Path) -> None:
     with Run(fake) as run:
         counts: list[int] = []

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ..codecs import zstd
 from ..codecs.base import Encoded
 from ..errors import WorkerError
+from ..frame import decode_frame, encode_frame
 from ..native import BytesLike, blake3
-from ..planes import decode_planes
 from .area import Span, needed
 from .child import GpuProcess, GpuSetting
 from .errors import GpuFault
@@ -148,24 +148,22 @@ class GpuCodec:
 
     def _prove(self, chunks: Sequence[Chunk], made: list[Encoded | None]) -> None:
         """Decodes all that was made; raises GpuFault when any of it is not its chunk."""
+        if self._codec == "gzstd":
+            for chunk, encoded in zip(chunks, made, strict=True):
+                if encoded is not None and not _decodes(encoded, chunk):
+                    _mistrust(chunk)
+            return
         places = [index for index, encoded in enumerate(made) if encoded is not None]
         payloads = [
             Payload(b"".join(encoded.parts), encoded.transform, len(chunk.raw))
             for encoded, chunk in zip(made, chunks, strict=True)
             if encoded is not None
         ]
-        if self._codec == "ans":
-            digests = self._digests(payloads)
-        else:
-            digests = [_digest_by_cpu(payload) for payload in payloads]
-        for index, digest in zip(places, digests, strict=True):
+        for index, digest in zip(places, self._digests(payloads), strict=True):
             if digest is None:
                 made[index] = None
             elif digest != chunks[index].raw_hash:
-                # The buffer is a witness only while it hashes to what the cutter saw.
-                if blake3(chunks[index].raw) != chunks[index].raw_hash:
-                    raise WorkerError("INTEGRITY", "a chunk changed in memory", None, True)
-                raise GpuFault("mismatch", "a chunk did not come back as it was")
+                _mistrust(chunks[index])
 
     def _digests(self, payloads: Sequence[Payload]) -> list[bytes | None]:
         if not payloads:
@@ -197,12 +195,11 @@ class GpuCodec:
         if body is None:
             raise GpuFault("memory", "too little free memory on the GPU")
         if trial.kind == "zstd":
-            frame = with_content_size(body, len(trial.raw)) or b""
-            digests: list[bytes | None] = [_digest_by_cpu(Payload(frame, "none", len(trial.raw)))]
+            same = _content(body, len(trial.raw)) == trial.raw
         else:
             payload = bytes((trial.width,)) + body
-            digests = self._digests([Payload(payload, "none", len(trial.raw))])
-        if digests != [blake3(trial.raw)]:
+            same = self._digests([Payload(payload, "none", len(trial.raw))]) == [blake3(trial.raw)]
+        if not same:
             raise GpuFault("mismatch", f"{trial.name} did not come back as it was")
 
     def _body(self, process: GpuProcess, span: list[int] | None) -> bytes | None:
@@ -272,13 +269,27 @@ def _request(deed: str, process: GpuProcess, payloads: Sequence[Payload]) -> dic
     return {"do": deed, "items": items}
 
 
-def _digest_by_cpu(payload: Payload) -> bytes | None:
-    """Hashes what a zstd payload decodes to with the decoder that a restore will use."""
-    view = memoryview(payload.data)
+def _decodes(encoded: Encoded, chunk: Chunk) -> bool:
+    """Whether a restore would get the chunk back, asked of the decoder that it uses."""
+    length = len(chunk.raw)
+    frame = b"".join(encode_frame(length, chunk.raw_hash, encoded))
     try:
-        if payload.transform != "none":
-            room = memoryview(bytearray(payload.raw_length))
-            return blake3(decode_planes(view, payload.transform, "zstd", room))
-        return blake3(zstd.decompress(view, payload.raw_length))
-    except WorkerError as error:
-        raise GpuFault("mismatch", f"no zstd frame of this format: {error.message}") from error
+        decode_frame(frame, chunk.raw_hash, length)
+    except WorkerError:
+        return False
+    return True
+
+
+def _content(frame: bytes, length: int) -> bytes | None:
+    try:
+        return zstd.decompress(with_content_size(frame, length) or b"", length)
+    except WorkerError:
+        return None
+
+
+def _mistrust(chunk: Chunk) -> None:
+    """Raises GpuFault for a chunk that did not come back."""
+    # The buffer is a witness only while it hashes to what the cutter saw.
+    if blake3(chunk.raw) != chunk.raw_hash:
+        raise WorkerError("INTEGRITY", "a chunk changed in memory", None, True)
+    raise GpuFault("mismatch", "a chunk did not come back as it was")
