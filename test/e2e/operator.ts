@@ -4,17 +4,20 @@ import {join} from 'node:path'
 import type {Sshd} from '../support/sshd.js'
 import type {Versitygw} from '../support/versitygw.js'
 
+/** What a server must tell of itself. */
+type Reached = Pick<Sshd, 'hostKeyLine' | 'identityFile' | 'port' | 'user'>
+
 export interface Operator {
   /** HOME of the operator: keys, known hosts, and nothing else. */
   readonly home: string
   /** Argument of `--host` for a server, or for another port that leads to it. */
-  host(sshd: Sshd, port?: number): string
-  trust(sshd: Sshd, port?: number): Promise<void>
+  host(sshd: Reached, port?: number): string
+  trust(sshd: Reached, port?: number): Promise<void>
   remove(): Promise<void>
 }
 
 /** A home directory whose key these servers accept. */
-export async function startOperator(...servers: readonly Sshd[]): Promise<Operator> {
+export async function startOperator(...servers: readonly Reached[]): Promise<Operator> {
   const home = await mkdtemp(join(tmpdir(), 'dumont-operator-'))
   const folder = join(home, '.ssh')
   await mkdir(folder, {mode: 0o700})
@@ -26,7 +29,7 @@ export async function startOperator(...servers: readonly Sshd[]): Promise<Operat
   for (const {name, server} of identities) await copyFile(server.identityFile, name)
   const lines = identities.map(({name}) => `IdentityFile ${name}`)
   await writeFile(join(folder, 'config'), `${lines.join('\n')}\nIdentitiesOnly yes\n`)
-  const trust = async (sshd: Sshd, port = sshd.port): Promise<void> => {
+  const trust = async (sshd: Reached, port = sshd.port): Promise<void> => {
     const line = sshd.hostKeyLine.replace(`:${sshd.port}`, `:${port}`)
     await appendFile(join(folder, 'known_hosts'), `${line}\n`)
   }
