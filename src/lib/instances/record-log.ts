@@ -58,6 +58,7 @@ export async function appendRecord(
     const last = await readRecord(store, of, signal)
     const draft = decide(last)
     if (!draft) return last
+    if (isOther(draft.instance, of)) throw new RangeError('a record belongs into its own log')
     const sequence = (last?.sequence ?? -1) + 1
     const at = new Date(await store.now(signal)).toISOString()
     const next: InstanceRecord = {...draft, format: 1, sequence, at, owner}
@@ -129,14 +130,15 @@ async function readAt(
 ): Promise<InstanceRecord> {
   const record = parseRecord(await store.get(key, {limit: RECORD_LIMIT}, signal), key)
   const {instance, sequence} = record
-  const isOther =
-    of !== undefined &&
-    (instance.id !== of.id || instance.account !== of.account || instance.provider !== of.provider)
-  if (isOther || keyAt(instance, sequence) !== key)
+  if ((of && isOther(instance, of)) || keyAt(instance, sequence) !== key)
     throw new DumontError('INTEGRITY', `${key} speaks of another instance or place`, {
       hint: 'snapshots are not touched by this; restore one by its id',
     })
   return record
+}
+
+function isOther(one: InstanceName, other: InstanceName): boolean {
+  return one.id !== other.id || one.account !== other.account || one.provider !== other.provider
 }
 
 function keyAt(of: InstanceName, sequence: number): string {

@@ -1,35 +1,20 @@
-import {DumontError, EXIT, isDumontError} from '../errors.js'
-import {mapBounded} from '../snapshots/map-bounded.js'
+import {DumontError, EXIT} from '../errors.js'
 import {exitCodeOfRestore} from '../snapshots/restore-snapshot.js'
 import {openRepository} from '../store/repository.js'
-import {confirmGone} from './end-instance.js'
 import type {InstanceService} from './instance-service.js'
-import {openJournal, type Journal} from './journal.js'
-import {readRecord} from './record-log.js'
+import {openJournal} from './journal.js'
 import {reconcile} from './reconcile.js'
-import {asDumontError, reasonOf} from './vendor-failure.js'
-import {adoptMachines} from './wake-adopt.js'
+import {asDumontError} from './vendor-failure.js'
 import {decideWake} from './wake-decision.js'
 import {wakeOnHost} from './wake-host.js'
-import {wakeMachine, type Adopted} from './wake-machine.js'
-import {planWake, refusePoorPlan} from './wake-plan.js'
+import {planWake} from './wake-plan.js'
 import {openOfferPool} from './wake-pool.js'
-import type {Leak, WakeParts, WakePlan, WakeRequest, WakeResult, Woken} from './wake-request.js'
+import {rentAll} from './wake-rent.js'
+import type {WakeParts, WakeRequest, WakeResult} from './wake-request.js'
 import type {WakeRun} from './wake-run.js'
-import {findWakeSource, rootsOf, savedOf, wantedSpec, type WakeSource} from './wake-source.js'
+import {refuseUnlessGone, situationOf, type Awakening} from './wake-situation.js'
+import {findWakeSource, rootsOf, savedOf, wantedSpec} from './wake-source.js'
 import {startOld} from './wake-start.js'
-import {discardMachine, sweepUnsettled} from './wake-sweep.js'
-
-const AT_ONCE = 16
-
-interface Awakening {
-  readonly request: WakeRequest
-  readonly service: InstanceService
-  readonly parts: WakeParts
-  readonly journal: Journal
-  readonly account: string
-  readonly source: WakeSource
-}
 
 /**
  * Brings a hibernated instance or a snapshot back: starts the old instance where it is only stopped, restores onto `host`, or rents
@@ -45,7 +30,11 @@ export async function wake(
   checkRequest(request)
   try {
     report({kind: 'step', step: 'look', state: 'started'})
-    const repository = await openRepository(store, {create: true}, signal)
+    const repository = await openRepository(store, {create: false}, signal)
+    if (!repository)
+      throw new DumontError('SNAPSHOT_UNKNOWN', `${store.url} was never used`, {
+        hint: 'name the store that holds the snapshot with --store',
+      })
     await reconcile(service, {}, signal)
     const {account} = await provider.whoami(signal)
     const source = await findWakeSource(request, {account, service}, signal)
@@ -129,117 +118,6 @@ async function rent(awakening: Awakening, signal?: AbortSignal): Promise<Brought
     unsettled: [],
   }
   return rentAll(run, plan, signal)
-}
-
-async function rentAll(run: WakeRun, plan: WakePlan, signal?: AbortSignal): Promise<Brought> {
-  const {leaks, request} = run
-  const failures: unknown[] = []
-  const machines: Woken[] = []
-  try {
-    const adopted = await adoptMachines(run, signal)
-    const {kept, surplus} = divide(adopted, request.count)
-    for (const one of surplus) await discardMachine(run, one, signal)
-    const wanted = request.count - kept.length
-    if (wanted > 0) {
-      refusePoorPlan({...plan, count: wanted})
-      if (!(await request.confirm(plan, signal)))
-        throw new DumontError('INTERRUPTED', 'nothing was rented')
-    }
-    const count = Math.max(request.count, kept.length)
-    const places = Array.from({length: count}, (_, place) => kept[place])
-    await mapBounded(places, AT_ONCE, async (one) => {
-      try {
-        machines.push(await wakeMachine(run, one, signal))
-      } catch (error) {
-        failures.push(error)
-      }
-    })
-    await sweepUnsettled(run, signal)
-  } catch (error) {
-    throw withLeaks(error, leaks, machines)
-  }
-  const [first] = failures
-  if (machines.length === 0 && first !== undefined) throw withLeaks(first, leaks, [])
-  const lines = failures.map(reasonOf)
-  const {wasted} = run.pool
-  return {kind: 'woken', snapshot: run.snapshot.id, plan, machines, failures: lines, leaks, wasted}
-}
-
-/** What holds a restore is kept, however many were asked for; of the rest no more than that. */
-function divide(adopted: readonly Adopted[], count: number) {
-  const ordered = adopted.toSorted(
-    (one, other) => Number(other.isRestored) - Number(one.isRestored),
-  )
-  const isKept = ({isRestored}: Adopted, place: number) => isRestored || place < count
-  return {
-    kept: ordered.filter(isKept),
-    surplus: ordered.filter((one, place) => !isKept(one, place)),
-  }
-}
-
-/** An error that says what is still rented: no other place would. */
-function withLeaks(error: unknown, leaks: readonly Leak[], ready: readonly Woken[]): unknown {
-  const rented = [
-    ...leaks.map(
-      ({hourly, id, label}) => `${id ?? 'perhaps one'} labelled ${label}${price(hourly)}`,
-    ),
-    ...ready.map(({hourly, instance}) => `${instance.id} (ready)${price(hourly)}`),
-  ]
-  const known = asDumontError(error)
-  if (rented.length === 0 || !isDumontError(known)) return known
-  return new DumontError(known.code, `${known.message}; still rented: ${rented.join(', ')}`, {
-    cause: error,
-    hint: 'run the same command again: it goes on with what is there; or end it at the vendor',
-    retry: 'later',
-  })
-}
-
-function price(hourly: number | undefined): string {
-  return hourly === undefined ? '' : ` for $${hourly.toFixed(3)}/h`
-}
-
-async function situationOf({account, request, service, source}: Awakening, signal?: AbortSignal) {
-  const {name, newer, old, record} = source
-  const {provider, store} = service
-  const alive: string[] = []
-  for (const successor of (record?.successors ?? []).slice(-20)) {
-    const isHere = successor.provider === provider.name && successor.account === account
-    // Elsewhere only its own record can say that it is gone.
-    const isGone = isHere
-      ? (await provider.get(successor.id, signal)).phase === 'gone'
-      : (await readRecord(store, successor, signal))?.state === 'hibernated'
-    if (!isGone) alive.push(`${successor.provider}:${successor.id}`)
-  }
-  return {
-    id: name.id,
-    state: record?.state,
-    phase: old?.phase,
-    fork: request.fork,
-    named: request.snapshot !== undefined || /^\d{8}T/.test(request.what),
-    newer,
-    alive,
-  }
-}
-
-/** One reading is not enough to make a second copy. */
-async function refuseUnlessGone({service, source}: Awakening, signal?: AbortSignal): Promise<void> {
-  const {clock, provider, report} = service
-  const {name, record} = source
-  report({kind: 'step', step: 'confirm-gone', state: 'started'})
-  const contract = {id: name.id, createdAt: record?.instance.createdAt ?? undefined}
-  if (!(await confirmGone(contract, {clock, provider}, signal)))
-    throw new DumontError('INSTANCE_BUSY', `it is not certain that ${name.id} is gone`, {
-      hint: 'run the command again; for a second copy add --snapshot ID --fork',
-      retry: 'later',
-    })
-  report({kind: 'step', step: 'confirm-gone', state: 'done'})
-  const proven = record?.snapshot?.provenAt
-  if (record?.state === 'protected')
-    report({
-      kind: 'warning',
-      code: 'vanished',
-      message: `${name.id} went away without dumont; what changed after ${proven ?? 'its snapshot'} is lost`,
-    })
 }
 
 function checkRequest({count, fork, host, snapshot}: WakeRequest): void {

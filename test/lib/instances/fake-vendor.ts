@@ -104,7 +104,6 @@ export class FakeVendor {
   }
 
   provider(): Provider {
-    const vendor = this
     return {
       name: 'vast',
       capabilities: {
@@ -118,39 +117,39 @@ export class FakeVendor {
         attachKey: false,
         logs: false,
       },
-      whoami: async () => vendor.#answer('whoami', () => ({account: vendor.account})),
+      whoami: async () => this.#answer('whoami', () => ({account: this.account})),
       list: async (filter) =>
-        vendor.#answer('list', () =>
-          vendor.visible
-            .map((one) => vendor.#show(one))
+        this.#answer('list', () =>
+          this.visible
+            .map((one) => this.#show(one))
             .filter((one) => one.phase !== 'gone')
             .filter(({label}) => filter?.label === undefined || label === filter.label),
         ),
       get: async (id) =>
-        vendor.#answer('get', () => {
-          const found = vendor.visible.find((one) => one.id === id)
-          return found ? vendor.#show(found) : goneInstance(id)
+        this.#answer('get', () => {
+          const found = this.visible.find((one) => one.id === id)
+          return found ? this.#show(found) : goneInstance(id)
         }),
-      search: async () => vendor.#answer('search', () => vendor.offers),
-      create: async (offer, request) =>
-        vendor.#answer('create', () => ({id: vendor.#create(offer, request)})),
+      search: async () => this.#answer('search', () => this.offers),
+      create: async (taken, request) =>
+        this.#answer('create', () => ({id: this.#create(taken, request)})),
       start: async (id) =>
-        vendor.#answer('start', () => {
-          const found = vendor.find(id)
+        this.#answer('start', () => {
+          const found = this.find(id)
           if (found) found.phase = 'running'
         }),
       stop: async (id) =>
-        vendor.#answer('stop', () => {
-          const found = vendor.find(id)
+        this.#answer('stop', () => {
+          const found = this.find(id)
           if (found) found.phase = 'stopped'
         }),
       destroy: async (id, proof) => {
-        requireProof(proof, {id, provider: 'vast', operation: 'destroy'}, vendor.#clock)
-        return vendor.#answer('destroy', () => {
-          const found = vendor.find(id)
+        requireProof(proof, {id, provider: 'vast', operation: 'destroy'}, this.#clock)
+        return this.#answer('destroy', () => {
+          const found = this.find(id)
           if (!found || found.ended) return
-          vendor.beforeDestroy(id, proof.kind)
-          vendor.destroyed.push({id, kind: proof.kind})
+          this.beforeDestroy(id, proof.kind)
+          this.destroyed.push({id, kind: proof.kind})
           found.ended = true
           found.lingers = found.fate.lingers ?? 0
         })
@@ -170,17 +169,17 @@ export class FakeVendor {
     throw new ProviderError(operation === 'create' ? 'AMBIGUOUS' : 'TRANSPORT', where, 'no reply')
   }
 
-  #create(offer: Offer, {label, spec}: CreateRequest): string {
+  #create(taken: Offer, {label, spec}: CreateRequest): string {
     const fate = this.fates.shift() ?? {}
     const id = String((this.#next += 1))
     this.creates.push(id)
     this.contracts.push({
       id,
       label,
-      machine: offer.machine,
+      machine: taken.machine,
       createdAt: this.#clock.now(),
       spec: {...spec, envNames: [], ...fate.spec},
-      hourly: fate.hourly ?? offer.hourly,
+      hourly: fate.hourly ?? taken.hourly,
       fate,
       readings: 0,
       phase: undefined,

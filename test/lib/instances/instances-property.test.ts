@@ -15,7 +15,7 @@ import {
   type Mortal,
 } from './instance-world.js'
 
-const SEEDS = 200
+const SEEDS = 40
 const RUNS = 8
 const FATES: readonly Fate[] = [
   {},
@@ -117,12 +117,12 @@ async function playOut(seed: number): Promise<void> {
     const owner = world.owner(`aaaa.${(runs += 1)}`)
     const made = world.service(owner, mortal)
     // What is in the store at the moment of a DELETE decides; the vendor cannot ask for itself.
-    const {destroy} = made.provider
-    const asking: typeof destroy = async (...given) => {
+    const {provider} = made
+    const destroy: typeof provider.destroy = async (...given) => {
       known = await saved()
-      return destroy?.(...given)
+      return provider.destroy?.(...given)
     }
-    return {...made, provider: {...made.provider, destroy: asking}}
+    return {...made, provider: {...provider, destroy}}
   }
   const play = async <T>(run: (mortal: Mortal) => Promise<T>) =>
     untilKilled(
