@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 
 LOOK_SECONDS = 1.0
 # Looks in which others moved and this one did not; a stall of the whole link counts for nobody.
@@ -21,6 +20,7 @@ PATIENCE = 5
 LONG_PATIENCE = 10
 # A channel of an SSH connection takes up to 2 MiB at a time.
 _BUFFERED = 2 << 20
+_LONGEST_SILENCE = 300.0
 _FEW = 4
 _WINDOW = 10
 _LEAST = 5
@@ -98,6 +98,12 @@ class Pace:
             with self._lock:
                 self._running.remove(transfer)
 
+    def silence(self, least: float) -> float:
+        """Seconds without a byte that mean a dead connection: on slow links buffers take longer."""
+        with self._lock:
+            drained = 2 * _BUFFERED / self._usual if self._usual else 0.0
+            return min(max(least, drained * LOOK_SECONDS), _LONGEST_SILENCE)
+
     def look(self) -> None:
         """Cuts what has been behind for too long; called once in LOOK_SECONDS."""
         with self._lock:
@@ -127,12 +133,18 @@ class Pace:
         return looks + _BUFFERED / self._usual
 
 
-@cache
+_starting = threading.Lock()
+_shared: list[Pace] = []
+
+
 def shared() -> Pace:
-    """The pace of this process, looked after by a thread."""
-    pace = Pace()
-    threading.Thread(target=_look_after, args=(pace,), name="pace", daemon=True).start()
-    return pace
+    """The one pace of this process, looked after by a thread."""
+    # Not a cache: transfers begin at the same moment, and two halves would not see each other.
+    with _starting:
+        if not _shared:
+            _shared.append(Pace())
+            threading.Thread(target=_look_after, args=_shared, name="pace", daemon=True).start()
+        return _shared[0]
 
 
 def _look_after(pace: Pace) -> None:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ def _put_once(
                 # answer.
                 broken = error
             # Buffers on the way are still to be emptied when all has been handed over.
-            connection.sock.settimeout(ANSWER_SECONDS)
+            connection.sock.settimeout(pace.shared().silence(ANSWER_SECONDS))
             response = connection.getresponse()
             answer = _read_answer(response)
     except Cancelled:
@@ -259,11 +260,18 @@ def _send(
     transfer: pace.Transfer, buffer: Buffer, report: Callable[[int], None], cancelled: Flag
 ) -> None:
     view = memoryview(buffer).cast("B")
+    moved_at = time.monotonic()
     while view:
         if cancelled.is_set():
             raise Cancelled
         # Not sendall: its time-out is for all of the data, ours is for silence.
-        count = transfer.connection.send(view[:_SLICE])
+        try:
+            count = transfer.connection.send(view[:_SLICE])
+        except TimeoutError:
+            if time.monotonic() - moved_at < pace.shared().silence(SILENCE_SECONDS):
+                continue
+            raise
+        moved_at = time.monotonic()
         view = view[count:]
         transfer.moved += count
         report(transfer.moved)
@@ -277,6 +285,7 @@ def _get_once(
     cancelled: Flag,
 ) -> Iterator[int]:
     connection = target.start("GET", {"range": f"bytes={span[0]}-{span[1]}"})
+    connection.sock.settimeout(pace.shared().silence(SILENCE_SECONDS))
     transfer = pace.Transfer(connection.sock, len(memory), resumes=True, may_be_cut=may_be_cut)
     with _paced(transfer):
         response = connection.getresponse()

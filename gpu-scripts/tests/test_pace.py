@@ -100,6 +100,15 @@ def test_slow_links_are_given_the_time_that_full_buffers_take(fleet: Fleet) -> N
     assert not any(fleet.cut)
 
 
+def test_silence_is_longer_where_buffers_take_longer_to_be_emptied(fleet: Fleet) -> None:
+    assert fleet.pace.silence(25) == 25
+    fleet.move(*[40_000] * 6)
+    assert 60 < fleet.pace.silence(25) < 120
+    for _ in range(30):
+        fleet.move(*[1] * 6)
+    assert fleet.pace.silence(25) == 300
+
+
 def test_an_answer_may_take_longer_than_the_data(fleet: Fleet) -> None:
     fleet.move(*[MIB] * 5, 100 * MIB)
     for _ in range(pace.PATIENCE + 2):
@@ -134,6 +143,23 @@ def test_one_that_was_cut_often_enough_is_left_alone(fleet: Fleet) -> None:
     for _ in range(50):
         fleet.move(*[MIB] * 5, 0)
     assert not any(fleet.cut)
+
+
+def test_transfers_that_begin_together_are_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "_shared", [])
+    together = threading.Barrier(16)
+    seen: set[Pace] = set()
+
+    def work() -> None:
+        together.wait()
+        seen.add(pace.shared())
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 1
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import type {Duplex} from 'node:stream'
 import type {Clock} from '../clock.js'
 import {isDumontError} from '../errors.js'
 import {GatewaySigner, type Refusal} from './gateway-signature.js'
-import {IDLE_MS, withoutSilence} from './idle.js'
+import {GATEWAY_IDLE_MS, withoutSilence} from './idle.js'
 import type {Expected, Received, Shelf} from './shelf.js'
 import type {Gateway, SignedRequest, SignRequest} from './store.js'
 
@@ -17,7 +17,10 @@ interface GatewayOptions {
 }
 
 /** Serves a shelf over HTTP to holders of signed, expiring, pinned URLs; answers like S3. */
-export function createGateway(shelf: Shelf, {clock, idleMs = IDLE_MS}: GatewayOptions): Gateway {
+export function createGateway(
+  shelf: Shelf,
+  {clock, idleMs = GATEWAY_IDLE_MS}: GatewayOptions,
+): Gateway {
   return new HttpGateway(shelf, clock, idleMs)
 }
 

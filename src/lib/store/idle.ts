@@ -5,6 +5,12 @@ import {interruption, throwIfInterrupted} from './interruption.js'
 export const IDLE_MS = 30_000
 
 /**
+ * The same for a connection to our gateway: an SSH channel takes data in steps of a MiB, and on a slow line 32 of them wait
+ * for one another. That the box is gone is noticed by the SSH connection itself.
+ */
+export const GATEWAY_IDLE_MS = 300_000
+
+/**
  * Passes a body on, but fails (UNREACHABLE) when the next piece is not there within `idleMs`, and at once when the
  * signal is aborted: a silent socket must not hold a transfer for ever.
  */
