@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -224,12 +225,18 @@ def interpreter_lock(gpu: Gpu) -> Answer:
 
 
 def memory(gpu: Gpu) -> Answer:
-    """How much device memory a context, and 32 and 256 MiB at a time, take."""
-    answer: Answer = {"context": _used()}
+    """How many MiB of device memory a context, and 32 and 256 MiB at a time, take; of host too."""
+    answer: Answer = {"context": _used(), "host": _resident()}
     for size in (32, 256):
         gpu.wrapped.encode("f2", _parts(weights("bf16", size * MIB), 4 * MIB))
         answer[f"{size} MiB encoded"] = _used()
+        answer[f"host after {size} MiB"] = _resident()
     return answer
+
+
+def _resident() -> int:
+    """Gives the most MiB of memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def _used() -> str:
