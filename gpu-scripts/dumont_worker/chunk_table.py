@@ -1,6 +1,7 @@
 """Which chunks the store holds or is about to hold, and the numbers that the index gives them."""
 
 import threading
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,7 @@ from .create_messages import Chunk, Span, StoredPack
 from .entry import ChunkRecord, Extent
 from .errors import WorkerError
 from .index import IndexWriter, PackRecord
+from .number_table import HASH, NumberTable
 
 # Equal small files within one run are found among this many of the latest.
 _CONTENTS_MOST = 100_000
@@ -63,8 +65,11 @@ class ChunkTable:
         self._lock = threading.Lock()
         self._claimed: set[bytes] = set()
         self._located: dict[bytes, tuple[PackId, Chunk]] = {}
-        self._numbers: dict[bytes, int] = {}
-        self._parent_numbers: dict[int, int] = {}
+        # Numbers follow one another, so a chunk's hash lies at its number.
+        self._hashes = bytearray()
+        self._numbers = NumberTable(self._hashes, HASH)
+        # By the parent's number: ours plus one.
+        self._parent_numbers = array("I")
         self._contents: dict[bytes, tuple[Span, ...]] = {}
         self._pack_numbers: dict[PackId, int] = {}
         inherited = parent.packs if parent is not None else []
@@ -122,7 +127,7 @@ class ChunkTable:
 
     def number(self, raw_hash: bytes) -> int | None:
         """The chunk's number in this index, given now if it has none; None while it is in work."""
-        found = self._numbers.get(raw_hash)
+        found = self._numbers.find(raw_hash)
         if found is not None:
             return found
         with self._lock:
@@ -135,15 +140,18 @@ class ChunkTable:
 
     def number_of_parent(self, number: int) -> int:
         """The number that a chunk of the parent has in this index."""
-        found = self._parent_numbers.get(number)
+        numbers = self._parent_numbers
+        if number < len(numbers) and numbers[number]:
+            return numbers[number] - 1
+        if self._parent is None:
+            raise WorkerError("WORKER", "a chunk of a parent that is not there")
+        record = self._parent.chunk(number)
+        found = self._numbers.find(record.hash)
         if found is None:
-            if self._parent is None:
-                raise WorkerError("WORKER", "a chunk of a parent that is not there")
-            record = self._parent.chunk(number)
-            found = self._numbers.get(record.hash)
-            if found is None:
-                found = self._name(self._inherited(record))
-            self._parent_numbers[number] = found
+            found = self._name(self._inherited(record))
+        if number >= len(numbers):
+            numbers.frombytes(bytes(4 * (number + 1 - len(numbers))))
+        numbers[number] = found + 1
         return found
 
     def pack_list(self) -> list[PackRecord]:
@@ -210,7 +218,8 @@ class ChunkTable:
     def _name(self, record: ChunkRecord) -> int:
         number = self._writer.chunk(record)
         with self._lock:
-            self._numbers[record.hash] = number
+            self._hashes += record.hash
+            self._numbers.add(number)
         totals = self.totals
         totals.all += record.stored
         sums = totals.codecs.setdefault(f"{record.transform}/{record.codec}", [0, 0])

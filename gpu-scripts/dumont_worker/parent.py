@@ -8,6 +8,7 @@ from .cut import SMALL_MOST
 from .entry import CODECS, TRANSFORMS, ChunkRecord, Entry, Extent, path_key
 from .errors import integrity
 from .index import PackRecord, read_chunks, read_segment
+from .number_table import NumberTable
 
 SETTLED_NS = 60_000_000_000
 """A file that changed less than this before the parent's scan may have changed again unseen."""
@@ -17,7 +18,8 @@ ALIVE_LEAST = 0.25
 _CACHED_SEGMENTS = 32 << 20
 _CONTENTS_MOST = 1_000_000
 _RECORD = struct.Struct("<32s32sLLLLBB")
-_EXTENT = struct.Struct("<LLL")
+# Content hash, chunk, place in it: of a small file, which lies in one piece.
+_CONTENT = struct.Struct("<32sLLL")
 
 Extents = tuple[Extent, ...]
 
@@ -60,8 +62,8 @@ class Source:
 class ParentIndex:
     """The parent's chunks, held compactly, and its entries, streamed once in path order.
 
-    Chunk numbers are the parent's. Memory: about 250 bytes a chunk; contents of small files only
-    when they are asked for. Raises INTEGRITY for an index that contradicts itself.
+    Chunk numbers are the parent's. Memory: about 100 bytes a chunk; 60 for each content of small
+    files, and only when they are asked for. Raises INTEGRITY for an index that contradicts itself.
     """
 
     def __init__(self, source: Source, roots: list[bytes]) -> None:
@@ -75,7 +77,8 @@ class ParentIndex:
         alive = self._load_chunks()
         self._dead_packs = self._find_dead(alive)
         self._numbers = self._find_usable()
-        self._contents: dict[bytes, bytes] | None = None
+        self._pieces = bytearray()
+        self._contents: NumberTable | None = None
         self._asked = (-1, 0)
         here = {path: number for number, path in enumerate(roots)}
         self._roots = {n: here[path] for n, path in enumerate(source.roots) if path in here}
@@ -118,7 +121,7 @@ class ParentIndex:
 
     def by_hash(self, raw_hash: bytes) -> int | None:
         """Gives the number of a usable chunk."""
-        return self._numbers.get(raw_hash)
+        return self._numbers.find(raw_hash)
 
     def by_content(self, size: int, content: bytes) -> Extents | None:
         """Gives where the parent holds a small file's content in usable chunks, under any path."""
@@ -126,15 +129,11 @@ class ParentIndex:
             return None
         if self._contents is None:
             self._contents = self._load_contents()
-        packed = self._contents.get(content)
-        if packed is None:
+        found = self._contents.find(content)
+        if found is None:
             return None
-        extents = []
-        offset = 0
-        for chunk, at, length in _EXTENT.iter_unpack(packed):
-            extents.append(Extent(offset, chunk, at, length))
-            offset += length
-        return tuple(extents) if offset == size else None
+        _, chunk, at, length = _CONTENT.unpack_from(self._pieces, found * _CONTENT.size)
+        return (Extent(0, chunk, at, length),) if length == size else None
 
     def usable(self, extents: Extents) -> bool:
         """Whether all chunks of extents may be named again, and hold what the extents say."""
@@ -203,26 +202,31 @@ class ParentIndex:
             if pack.key in unusable or alive[number] < ALIVE_LEAST * pack.length
         }
 
-    def _find_usable(self) -> dict[bytes, int]:
-        numbers: dict[bytes, int] = {}
+    def _find_usable(self) -> NumberTable:
+        numbers = NumberTable(self._records, _RECORD.size)
         for number, fields in enumerate(_RECORD.iter_unpack(self._records)):
             if fields[3] in self._dead_packs:
                 continue
             base = self._bases.get(number)
             # A delta is worth as much as what it leans on; the base's own line stands before it.
             if base is None or self.chunk(base[1]).hash in numbers:
-                numbers[fields[0]] = number
+                numbers.add(number)
         return numbers
 
-    def _load_contents(self) -> dict[bytes, bytes]:
-        contents: dict[bytes, bytes] = {}
+    def _load_contents(self) -> NumberTable:
+        pieces = self._pieces
+        contents = NumberTable(pieces, _CONTENT.size)
         for entry in self._all_entries():
             if len(contents) >= _CONTENTS_MOST:
                 break
-            if 0 < entry.size <= SMALL_MOST and entry.hash and not entry.torn:
-                extents = entry.extents
-                if entry.hash not in contents and _gapless(entry) and self.usable(extents):
-                    contents[entry.hash] = b"".join(_EXTENT.pack(*extent[1:]) for extent in extents)
+            if not (0 < entry.size <= SMALL_MOST and entry.hash) or entry.torn:
+                continue
+            if len(entry.extents) != 1 or entry.hash in contents:
+                continue
+            [(_, chunk, at, length)] = entry.extents
+            if length == entry.size and self.usable(entry.extents):
+                pieces += _CONTENT.pack(entry.hash, chunk, at, length)
+                contents.add(len(pieces) // _CONTENT.size - 1)
         return contents
 
     def _all_entries(self) -> Iterator[Entry]:
@@ -244,7 +248,3 @@ class ParentIndex:
         else:
             root, self._entry = following
             self._next = (root, path_key(self._entry.path))
-
-
-def _gapless(entry: Entry) -> bool:
-    return sum(extent.length for extent in entry.extents) == entry.size

@@ -84,9 +84,9 @@ class Create:
     def content(self, entry: Entry) -> bytes:
         spans = [Span(e.offset, b"", e.at, e.length) for e in entry.extents]
         whole = bytearray(entry.size)
-        numbers = {number: raw_hash for raw_hash, number in self.table._numbers.items()}
+        hashes = self.table._hashes
         for extent, span in zip(entry.extents, spans, strict=True):
-            data = self.chunks[numbers[extent.chunk]]
+            data = self.chunks[bytes(hashes[extent.chunk * 32 : extent.chunk * 32 + 32])]
             whole[span.offset : span.offset + span.length] = data[span.at : span.at + span.length]
         return bytes(whole)
 

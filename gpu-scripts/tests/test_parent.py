@@ -147,7 +147,8 @@ def test_gives_chunks_by_number_and_by_hash() -> None:
 def test_finds_small_content_wherever_it_lay() -> None:
     fixture = Fixture(TREE)
     parent = fixture.open(PACKS, ROOTS)
-    assert parent.by_content(120, digest("x")) == (Extent(0, 1, 0, 100), Extent(100, 0, 0, 20))
+    # Small files lie in one piece; others would have to be read again.
+    assert parent.by_content(120, digest("x")) is None
     assert parent.by_content(50, digest("a")) == (Extent(0, 0, 10, 50),)
     assert parent.by_content(50, digest("b")) is None
     assert parent.by_content(51, digest("a")) is None
