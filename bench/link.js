@@ -8,9 +8,9 @@ import {ensureBuilt} from '../scripts/ensure-packages.js'
 import {ensureServers} from '../scripts/ensure-servers.js'
 import {ROOT, say} from '../scripts/run-step.js'
 import {BenchFailed, ensureBenchPython} from './data.js'
-import {makeLink} from './link_net.js'
-import {equip, transfers} from './link_run.js'
-import {rateTable, stallTable} from './link_report.js'
+import {makeLink} from './link-net.js'
+import {equip, transfers} from './link-run.js'
+import {rateTable, stallTable} from './link-report.js'
 import {describeMachine} from './machine.js'
 
 const LATENCY = {jitter: 20, latency: 60}

@@ -1,5 +1,5 @@
 // A TCP proxy with latency, jitter and stalls, for bench/link.js, which netem would serve where the kernel has it.
-// usage: node link_proxy.js ADDRESS PORT TARGET_PORT DELAY_MS JITTER_MS   (delay: there and back together)
+// usage: node link-proxy.js ADDRESS PORT TARGET_PORT DELAY_MS JITTER_MS   (delay: there and back together)
 // A line on stdin: `hold` stops all bytes, `hold-one` those of one busy connection for ever, `release` ends `hold`.
 // The end of stdin ends the proxy.
 import {connect, createServer} from 'node:net'

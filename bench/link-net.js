@@ -89,7 +89,7 @@ async function untilAnswering() {
 
 /** Another way to the same store, with latency (milliseconds there and back) and stalls on command. */
 async function startProxy(start, {latency = 0, jitter = 0} = {}) {
-  const script = join(ROOT, 'bench/link_proxy.js')
+  const script = join(ROOT, 'bench/link-proxy.js')
   const numbers = [PROXY_PORT, PORT, latency, jitter].map(String)
   const child = start([process.execPath, script, STORE_ADDRESS, ...numbers], {
     stdio: ['pipe', 'pipe', 'inherit'],
