@@ -8,6 +8,7 @@ const NOISE: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^\/tmp\//, 'temporary files'],
   [/^\/(?:var\/)?run\//, 'state of running programs'],
   [/^\/var\/log\//, 'logs of the system'],
+  [/^\/boot\//, 'what the image starts with'],
   [
     /^\/var\/(?:cache\/(?:apt|debconf|fontconfig|ldconfig|man)|lib\/(?:apt|dpkg|systemd|ucf))\//,
     'lists and caches of the package manager',
