@@ -1,4 +1,5 @@
 import type {Instance} from '../providers/provider.js'
+import type {Savings} from '../providers/savings.js'
 import type {CreateSnapshotRequest} from '../snapshots/create-request.js'
 import type {VerifyLevel} from '../snapshots/verify-snapshot.js'
 import type {Goal} from './hibernate-facts.js'
@@ -43,6 +44,8 @@ export interface Taken {
   readonly saved: RecordedSnapshot
   /** Over all entries and contents: equal to the one before when nothing changed. */
   readonly merkle: string
+  /** Bytes that were sent for it. */
+  readonly uploaded: number
 }
 
 /** The box behind the instance, proven to be it. */
@@ -87,5 +90,7 @@ export interface HibernateOutcome {
   readonly volumes: readonly string[]
   /** Why less was done than asked for. */
   readonly reasons: readonly string[]
+  /** What a month of sleep costs and saves; undefined where the vendor does not tell its price. */
+  readonly monthly: Savings | undefined
   readonly seconds: number
 }

@@ -28,6 +28,8 @@ export interface HibernateRun {
   thaw?: (signal?: AbortSignal) => Promise<void>
   hooked?: boolean
   taken?: Taken
+  /** Bytes sent in this run. */
+  uploaded: number
   receipt?: Receipt
   end?: End
 }

@@ -128,7 +128,9 @@ async function take(run: HibernateRun, signal?: AbortSignal): Promise<Taken> {
   const {name, parts, record: last, request} = run
   const label = request.snapshot.name ?? last?.snapshot?.label ?? `${name.provider}:${name.id}`
   const {host} = known(run.box, 'the box')
-  return parts.take({...request.snapshot, host, name: label, dryRun: false}, signal)
+  const taken = await parts.take({...request.snapshot, host, name: label, dryRun: false}, signal)
+  run.uploaded += taken.uploaded
+  return taken
 }
 
 async function hook(

@@ -19,6 +19,7 @@ export async function takeSnapshot(
   const {bytes, index, label, lineage, sequence} = manifest
   return {
     merkle: index.merkle,
+    uploaded: bytes.stored,
     saved: {
       id,
       lineage,

@@ -9,6 +9,7 @@ import * as saving from './hibernate-snapshot-steps.js'
 import type {InstanceService} from './instance-service.js'
 import {openJournal} from './journal.js'
 import {reconcile} from './reconcile.js'
+import {savingsOfSleep} from './record-savings.js'
 import {readRecord} from './record-log.js'
 import {asDumontError} from './vendor-failure.js'
 
@@ -74,7 +75,18 @@ async function begin(
   const seen = await provider.get(request.id, signal)
   report({kind: 'step', step: 'look', state: 'done', detail: seen.phase})
   const journal = openJournal(stateDir, repository.id, clock)
-  return {request, service, parts, journal, name, seen, record, begun: clock.now(), reasons: []}
+  return {
+    request,
+    service,
+    parts,
+    journal,
+    name,
+    seen,
+    record,
+    begun: clock.now(),
+    reasons: [],
+    uploaded: 0,
+  }
 }
 
 async function walk(run: HibernateRun, signal?: AbortSignal): Promise<void> {
@@ -110,6 +122,7 @@ function outcomeOf(run: HibernateRun): HibernateOutcome {
   if (!snapshot || !isEnd(state))
     throw new DumontError('INTEGRITY', 'the record of the instance does not say what became of it')
   const {instance} = record
+  const seconds = (service.clock.now() - begun) / 1000
   return {
     state,
     goal: request.goal,
@@ -121,7 +134,12 @@ function outcomeOf(run: HibernateRun): HibernateOutcome {
     storagePerGBMonth: instance.storagePerGBMonth ?? undefined,
     volumes: instance.volumes,
     reasons,
-    seconds: (service.clock.now() - begun) / 1000,
+    monthly: savingsOfSleep(instance, {
+      storedBytes: snapshot.storedBytes,
+      uploadedBytes: run.uploaded,
+      minutes: seconds / 60,
+    }),
+    seconds,
   }
 }
 

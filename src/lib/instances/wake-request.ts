@@ -1,5 +1,6 @@
 import type {Endpoint, Instance, Market} from '../providers/provider.js'
 import type {RankedOffer} from '../providers/rank-offers.js'
+import type {Savings} from '../providers/savings.js'
 import type {RestoreOptions} from '../snapshots/restore-host.js'
 import type {RestoreSummary} from '../snapshots/restore-snapshot.js'
 import type {InstanceName} from './record-log.js'
@@ -109,5 +110,7 @@ export interface WakeResult {
   readonly leaks: readonly Leak[]
   /** US$ for machines that were given back, about. */
   readonly wasted: number
+  /** Since the old box ended; undefined where that or its price is not known. */
+  readonly savings?: Savings
   readonly seconds: number
 }

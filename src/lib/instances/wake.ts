@@ -1,8 +1,10 @@
 import {DumontError, EXIT} from '../errors.js'
 import {exitCodeOfRestore} from '../snapshots/restore-snapshot.js'
+import type {Savings} from '../providers/savings.js'
 import {openRepository} from '../store/repository.js'
 import type {InstanceService} from './instance-service.js'
 import {openJournal} from './journal.js'
+import {savingsOfSleep} from './record-savings.js'
 import {reconcile} from './reconcile.js'
 import {asDumontError} from './vendor-failure.js'
 import {decideWake} from './wake-decision.js'
@@ -42,7 +44,9 @@ export async function wake(
     const awakening = {request, service, parts, journal, account, source}
     report({kind: 'step', step: 'look', state: 'done'})
     const result = await bring(awakening, signal)
-    return {...result, seconds: (clock.now() - begun) / 1000}
+    const seconds = (clock.now() - begun) / 1000
+    const savings = savedBySleep(awakening, result, seconds)
+    return {...result, ...(savings ? {savings} : {}), seconds}
   } catch (error) {
     throw asDumontError(error)
   }
@@ -58,6 +62,25 @@ export function exitCodeOfWake({failures, leaks, machines}: WakeResult): number 
     leaks.length > 0 ||
     machines.some(({hookFailure}) => hookFailure !== undefined)
   return isShort ? EXIT.incomplete : EXIT.ok
+}
+
+/** Only for one machine in the place of one that was ended. */
+function savedBySleep(
+  {service, source: {record}}: Awakening,
+  {kind, machines}: Brought,
+  seconds: number,
+): Savings | undefined {
+  if (kind !== 'woken' || machines.length !== 1 || !record?.snapshot || record.endedAt === null)
+    return undefined
+  const {storedBytes} = record.snapshot
+  const hours = (service.clock.now() - Date.parse(record.endedAt)) / 3_600_000
+  return savingsOfSleep(record.instance, {
+    hours: Math.max(0, hours),
+    minutes: seconds / 60,
+    storedBytes,
+    uploadedBytes: storedBytes,
+    downloadedBytes: storedBytes,
+  })
 }
 
 type Brought = Omit<WakeResult, 'seconds'>

@@ -209,7 +209,7 @@ export class InstanceWorld {
     })
     await this.store.put(manifestKey(id), encodeManifest(manifest))
     const saved = {id, lineage, label, sequence, rawBytes: 30e9, storedBytes: 20e9}
-    return {saved: {...saved, provenAt: null}, merkle}
+    return {saved: {...saved, provenAt: null}, merkle, uploaded: 1_000_000}
   }
 
   /** A box whose contract ended or that does not run answers nobody. */
