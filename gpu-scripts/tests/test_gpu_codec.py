@@ -250,6 +250,27 @@ def test_threads_share_one_codec(fake: Path) -> None:
         assert counts == [4] * 20
 
 
+@pytest.mark.usefixtures("quick")
+def test_closing_while_threads_encode_leaves_no_process(fake: Path) -> None:
+    with Run(fake) as run:
+        run.codec.ready()
+        going = threading.Semaphore(0)
+
+        def work() -> None:
+            for _ in range(5):
+                assert_right_or_nothing(CHUNKS, run.codec.encode(CHUNKS))
+                going.release()
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        going.acquire()
+        run.codec.close()
+        for thread in threads:
+            thread.join()
+        assert run.warnings == []
+
+
 @pytest.mark.parametrize(
     ("switch", "said"), [("no-driver", "driver version"), ("no-device", "no CUDA-capable device")]
 )

@@ -19,7 +19,7 @@ from dumont_worker.codecs import zstd
 from dumont_worker.gpu.child import GpuSetting
 from dumont_worker.gpu.codec import Chunk, GpuCodec
 from dumont_worker.gpu.container import Container, describe, sniff
-from dumont_worker.gpu.requirement import PINNED, Library, generation, installed
+from dumont_worker.gpu.requirement import PINNED, Library, capabilities, generation, installed
 from dumont_worker.native import blake3
 
 ROOT = Path(__file__).parents[2]
@@ -206,3 +206,10 @@ def test_generations_part_what_is_not_known_to_be_one_format() -> None:
     assert generation("6.1.0.0") == "nvcomp-ans-6.1"
     assert generation("5.3.0.16") == "nvcomp-ans-5.3"
     assert generation("6.0.0.12+fake") == "nvcomp-ans-6+fake"
+
+
+def test_ans_is_offered_only_where_both_library_and_gpu_are(tmp_path: Path) -> None:
+    fake = str(Path(__file__).parent / "fake_nvcomp")
+    assert capabilities(fake, True) == ["ans", "nvcomp-ans-6+fake"]
+    for directory, usable in ((fake, False), (None, True), (str(tmp_path), True)):
+        assert capabilities(directory, usable) == []

@@ -113,6 +113,7 @@ class GpuCodec:
         self.off = self.off or "closed"
         for side in (self._encoder, self._prover):
             with side.lock:
+                side.closed = True
                 side.end()
 
     def _encode_tile(self, chunks: Sequence[Chunk]) -> list[Encoded | None]:
@@ -219,7 +220,7 @@ class GpuCodec:
                 side.end()
         self._proven = False
         self.faults += 1
-        if self.faults == 1:
+        if self.faults == 1 and self.off is None:
             self._warn(f"the GPU codec failed, the CPU goes on: {fault.message}")
         # What decodes to something else, or fails its self-test, will not be trusted again.
         if fault.kind in ("mismatch", "off") or self.faults > FAULTS_MOST:
@@ -231,10 +232,13 @@ class _Side:
 
     def __init__(self, setting: GpuSetting) -> None:
         self.lock = threading.Lock()
+        self.closed = False
         self._setting = setting
         self._process: GpuProcess | None = None
 
     def process(self) -> GpuProcess:
+        if self.closed:
+            raise GpuFault("off", "closed")
         if self._process is None:
             self._process = GpuProcess(self._setting)
         return self._process

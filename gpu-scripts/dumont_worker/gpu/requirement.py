@@ -43,6 +43,15 @@ def installed(directory: str) -> str | None:
     return None
 
 
+def capabilities(directory: str | None, usable: bool) -> list[str]:
+    """Names what `hello` may offer besides the CPU's decoders, without starting anything.
+
+    `usable`: a GPU is there that nothing speaks against. What it is worth, the self-test shows.
+    """
+    version = installed(directory) if directory and usable else None
+    return [] if version is None else ["ans", generation(version)]
+
+
 def generation(version: str) -> str:
     """Names what a version's ANS is compatible with: `nvcomp-ans-6` for 6.0.x.
 
