@@ -179,6 +179,10 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     fleet.close()
 
 
+def wait_for(event: threading.Event) -> None:
+    event.wait(30)
+
+
 def end(worker: threading.Thread, siblings: Fleet) -> None:
     """Lets time pass until the worker is done."""
     for _ in range(3000):
@@ -249,3 +253,31 @@ def test_a_store_that_always_stalls_is_cut_no_more_than_twice(
     worker.start()
     end(worker, busy)
     assert getattr(failures[0], "code", "") == "UNREACHABLE"
+
+
+def test_a_put_waits_as_long_as_full_buffers_take(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on = threading.Event()
+
+    class Slow(Pace):
+        asked = 0
+
+        def silence(self, least: float) -> float:
+            self.asked += 1
+            if self.asked == 3:
+                going_on.set()
+            return 300
+
+    slow = Slow()
+    monkeypatch.setattr(pace, "shared", lambda: slow)
+    monkeypatch.setattr(transfer, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "_kept", dict)
+    store.before_put = lambda _: wait_for(going_on)
+    body = bytes(40 << 20)
+    want = {"length": len(body), "pin": {"kind": "crc32", "value": _pin(body, "crc32")}}
+    attempts: set[int] = set()
+    signed = store.sign("PUT", KEY, want)
+    outcome = transfer.put(signed, [body], lambda _, n: attempts.add(n), threading.Event())
+    assert outcome.kind == "stored"
+    assert attempts == {1}
