@@ -29,7 +29,8 @@ export class Gate {
 
   /** Ends every connection, as a machine that goes away does. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    // Not a reset: that fails, and keeps the process from ending, when the other side has already said goodbye.
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   async close(): Promise<void> {
