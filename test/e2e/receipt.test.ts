@@ -28,6 +28,7 @@ import {canContain, startContainer, type Container} from '../support/container.j
 import {loopbackTarget, quietDependencies} from '../support/ssh-target.js'
 import {settled} from '../support/manual-clock.js'
 import {sshdAvailable} from '../support/sshd.js'
+import {findVersitygw, startVersitygw} from '../support/versitygw.js'
 import {answered, sharedHome} from './dumont.js'
 import {startOperator, type Operator} from './operator.js'
 import {scratch} from './trees.js'
@@ -35,6 +36,8 @@ import {scratch} from './trees.js'
 const possible = sshdAvailable() && canContain()
 const whereContainersAre = possible ? describe : describe.skip
 if (!possible) console.warn('SKIPPED: tests of receipts need sshd and the right to make containers')
+
+const whereS3Is = findVersitygw() === undefined ? describe.skip : describe
 
 whereContainersAre('a receipt for a container', () => {
   let box: Container
@@ -321,6 +324,40 @@ whereContainersAre('a receipt for a container', () => {
       expect(box.run('cat', `/proc/${pid}/status`)).toMatch(/^State:\s[RS]/m)
       stop(pid)
       receiptOf(outcome)
+    })
+  })
+
+  whereS3Is('and a bucket', () => {
+    test('whose rules cannot be read waits for the operator to look at them once', async () => {
+      const server = await startVersitygw()
+      const {accessKeyId, bucket, endpoint, region, secretAccessKey} = server
+      const credentials = {accessKeyId, secretAccessKey}
+      const location = {bucket, credentials, endpoint, kind: 's3', prefix: 'p', region} as const
+      const remote = await openStore(location, {clock: systemClock})
+      try {
+        const where = ['--host', operator.host(box), '--store', `s3://${bucket}/p`]
+        const env = {
+          AWS_ACCESS_KEY_ID: accessKeyId,
+          AWS_REGION: region,
+          AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        }
+        const argv = ['snapshot', 'create', ...where, '--endpoint', endpoint, '/workspace']
+        const {id} = await answered(argv, {env, home: operator.home})
+        const changes = {snapshotId: id, storeNamed: false}
+        const s3 = {...service(), store: remote}
+        const refused = await proveReceipt(s3, await ask(changes))
+        expect(refusalsOf(refused)).toMatchObject([
+          {message: expect.stringContaining('cannot be read'), rule: 'endurance'},
+        ])
+        const asked = await ask({...changes, lifecycleAcknowledged: true})
+        const receipt = receiptOf(await proveReceipt(s3, asked))
+        expect(receipt.storeUrl).toBe('s3://bucket/p')
+        expect(await recheckReceipt(s3, receipt, asked)).toEqual([])
+        expect(await recheckReceipt(service(), receipt, asked)).not.toEqual([])
+      } finally {
+        await remote.close()
+        await server.close()
+      }
     })
   })
 
