@@ -1,3 +1,4 @@
+import {DumontError} from '../errors.js'
 import {isAtOrBelow, shownPlace} from './box-places.js'
 import type {CensusPath} from './census-finding.js'
 import {noiseReason} from './known-noise.js'
@@ -10,8 +11,20 @@ export class CoverageLedger {
   readonly #discard: readonly string[]
   readonly #allowed = new Map<string, {files: number; bytes: number; reason: string}>()
 
+  /** USAGE for a path that names nothing in particular: giving up everything would be no census at all. */
   constructor(discard: readonly string[]) {
-    this.#discard = discard.map((place) => (place === '/' ? place : place.replace(/\/+$/, '')))
+    this.#discard = discard.map((place) => place.replace(/\/+$/, ''))
+    const vague = this.#discard.findIndex(
+      (place) => !/^(?:\/(?!\.{1,2}(?:\/|$))[^/]+)+$/s.test(place),
+    )
+    if (vague !== -1)
+      throw new DumontError(
+        'USAGE',
+        `--discard ${shownPlace(discard[vague] ?? '')} is no plain absolute path`,
+        {
+          hint: 'name the directories that may be lost, one by one',
+        },
+      )
   }
 
   take(place: string, bytes: number): void {

@@ -56,6 +56,15 @@ describe('the ledger', () => {
       ]),
     )
   })
+  test.each(['/', '', 'opt', '//', '/opt/..', '/opt/../', '/opt//a', '/./a'])(
+    'does not take %j for a path to give up',
+    (place) => {
+      expect(() => new CoverageLedger([place])).toThrow(/no plain absolute path/)
+    },
+  )
+  test.each(['/opt', '/opt/', '/opt/..a', '/opt/.hidden'])('takes %j', (place) => {
+    expect(() => new CoverageLedger([place])).not.toThrow()
+  })
   test('shows no control character of the box', () => {
     const ledger = new CoverageLedger([])
     ledger.take('/a\u001B[2J/b', 1)
