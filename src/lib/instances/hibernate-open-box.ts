@@ -11,7 +11,7 @@ import {proveReceipt} from './receipt.js'
 import type {BoxConnection, ReceiptRequest} from './receipt-terms.js'
 import {recheckReceipt} from './recheck.js'
 import {lookForWriters} from './stillness.js'
-import {stopProcesses} from './stop-processes.js'
+import {send, stopProcesses} from './stop-processes.js'
 import type {WakeParts} from './wake-request.js'
 
 const DEFAULT_ROOTS = ['/workspace']
@@ -78,8 +78,9 @@ export async function openBox(
       }),
     stopBusy: async (stop) => stopProcesses(await tools(stop), await writers(stop), clock, stop),
     freeze: async (stop) => {
-      const frozen = await freeze(await tools(stop), stop)
-      return (later) => frozen.thaw(later)
+      const {pids} = await freeze(await tools(stop), stop)
+      // The connection that froze may be lost by then.
+      return async (later) => send(await tools(later), 'CONT', pids, later)
     },
     prove: async (snapshotId, stop) => {
       await tools(stop)
