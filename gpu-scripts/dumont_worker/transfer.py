@@ -361,8 +361,6 @@ class _Target:
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders()
-        # What is given up must not go on filling the link from the kernel's buffers.
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         return connection
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -384,6 +382,9 @@ class _Target:
         connection = _kept().pop((self.url.scheme, self.url.netloc), None)
         if connection is not None:
             with contextlib.suppress(OSError):
+                if connection.sock is not None:
+                    # What is given up must not go on filling the link from the kernel's buffers.
+                    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 connection.close()
 
 
