@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .create_messages import Chunk, Span, StoredPack
+from .create_messages import Chunk, Span, Standing, StoredPack
 from .entry import ChunkRecord, Extent
 from .errors import WorkerError
 from .index import IndexWriter, PackRecord
@@ -63,7 +63,10 @@ class ChunkTable:
         self._writer = writer
         self._parent = parent
         self._lock = threading.Lock()
-        self._claimed: set[bytes] = set()
+        # Whether each will be stored whole for certain.
+        self._claimed: dict[bytes, bool] = {}
+        # Of the chunks named, those that are differences.
+        self._differences: set[bytes] = set()
         self._located: dict[bytes, tuple[PackId, Chunk]] = {}
         # Numbers follow one another, so a chunk's hash lies at its number.
         self._hashes = bytearray()
@@ -77,13 +80,25 @@ class ChunkTable:
             ("parent", 0, number): pack for number, pack in enumerate(inherited)
         }
 
-    def claim(self, raw_hash: bytes) -> bool:
-        """Whether the asker is to store this chunk; at most one asker ever is."""
+    def claim(self, raw_hash: bytes, whole: bool = True) -> bool:
+        """Whether the asker is to store this chunk; at most one asker ever is.
+
+        Unless he promises to store it `whole`, it cannot be a base before it is stored.
+        """
         with self._lock:
             if self._is_known(raw_hash):
                 return False
-            self._claimed.add(raw_hash)
+            self._claimed[raw_hash] = whole
             return True
+
+    def standing(self, raw_hash: bytes) -> Standing:
+        """Whether a chunk may be a base; one that nobody has is claimed, to be stored whole."""
+        with self._lock:
+            whole = self._is_whole(raw_hash)
+            if whole is None:
+                self._claimed[raw_hash] = True
+                return "yours"
+            return "whole" if whole else "no"
 
     def known(self, contents: Iterable[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:
         """Where small files, by size and content hash, lie already; None for those unknown."""
@@ -106,7 +121,10 @@ class ChunkTable:
         """Notes where chunks lie that are stored, or packed and on their way."""
         with self._lock:
             for chunk in chunks:
-                self._claimed.discard(chunk.hash)
+                self._claimed.pop(chunk.hash, None)
+                if chunk.base is not None and not self._is_whole(chunk.base[1]):
+                    # An interrupted run has lost the base: it is as if this were lost too.
+                    continue
                 if chunk.hash not in self._numbers:
                     pack = (source, owner, chunk.pack)
                     self._located.setdefault(chunk.hash, (pack, chunk))
@@ -130,11 +148,17 @@ class ChunkTable:
         found = self._numbers.find(raw_hash)
         if found is not None:
             return found
-        with self._lock:
-            located = self._located.pop(raw_hash, None)
+        located = self._located.get(raw_hash)
         if located is not None:
             pack, chunk = located
-            return self._name(self._record(pack, chunk))
+            # The line of a base stands before those of its differences.
+            base = self.number(chunk.base[1]) if chunk.base is not None else None
+            if chunk.base is not None and base is None:
+                return None
+            number = self._name(self._record(pack, chunk, base))
+            with self._lock:
+                del self._located[raw_hash]
+            return number
         inherited = self._parent.by_hash(raw_hash) if self._parent is not None else None
         return None if inherited is None else self.number_of_parent(inherited)
 
@@ -173,6 +197,20 @@ class ChunkTable:
             or (self._parent is not None and self._parent.by_hash(raw_hash) is not None)
         )
 
+    def _is_whole(self, raw_hash: bytes) -> bool | None:
+        """Whether a chunk is stored whole, or will be for certain; None when nobody has it."""
+        if raw_hash in self._numbers:
+            return raw_hash not in self._differences
+        located = self._located.get(raw_hash)
+        if located is not None:
+            return located[1].base is None
+        if raw_hash in self._claimed:
+            return self._claimed[raw_hash]
+        inherited = self._parent.by_hash(raw_hash) if self._parent is not None else None
+        if self._parent is None or inherited is None:
+            return None
+        return self._parent.chunk(inherited).base is None
+
     def _spans_of(self, size: int, content: bytes) -> tuple[Span, ...] | None:
         spans = self._contents.get(content)
         if spans is not None or self._parent is None:
@@ -185,7 +223,7 @@ class ChunkTable:
             for extent in extents
         )
 
-    def _record(self, pack: PackId, chunk: Chunk) -> ChunkRecord:
+    def _record(self, pack: PackId, chunk: Chunk, base: int | None) -> ChunkRecord:
         return ChunkRecord(
             chunk.hash,
             chunk.raw,
@@ -195,6 +233,7 @@ class ChunkTable:
             chunk.frame,
             chunk.transform,
             chunk.codec,
+            (chunk.base[0], base) if chunk.base is not None and base is not None else None,
         )
 
     def _inherited(self, record: ChunkRecord) -> ChunkRecord:
@@ -220,9 +259,13 @@ class ChunkTable:
         with self._lock:
             self._hashes += record.hash
             self._numbers.add(number)
+            if record.base is not None:
+                self._differences.add(record.hash)
         totals = self.totals
         totals.all += record.stored
-        sums = totals.codecs.setdefault(f"{record.transform}/{record.codec}", [0, 0])
+        coded = f"{record.transform}/{record.codec}"
+        kind = coded if record.base is None else f"{record.base[0]}/{coded}"
+        sums = totals.codecs.setdefault(kind, [0, 0])
         sums[0] += record.raw
         sums[1] += record.stored
         return number

@@ -24,6 +24,7 @@ from .rules import Rules
 from .scan import Scan, file_system_clock
 from .serve import Box
 from .session import Link
+from .siblings import Siblings
 
 # Shown before the first unit, while the parent's index is read and the scan passes unchanged files.
 _SCAN, _TRANSFER, _INDEX = "scan", "transfer", "index"
@@ -114,9 +115,9 @@ class _Create:
         self._journal.start(request.snapshot, scanned_at)
         window = Window(table, writer)
         inheritance = Inheritance(parent, self._journal, table)
-        source = UnitSource(
-            iter(scan), roots, window, Helpers(inheritance.recall, scan.starts_group, link.warn)
-        )
+        siblings = Siblings() if request.delta and request.codec != "none" else None
+        helpers = Helpers(inheritance.recall, scan.starts_group, link.warn, siblings)
+        source = UnitSource(iter(scan), roots, window, helpers)
         crew = self._crew = Crew(link, request, plan, self._box.native)
         crew.attend(source, table, self._journal, self._desk)
         link.progress.phase(_SCAN)
@@ -157,9 +158,13 @@ class _Create:
             self._upload.abandon()
 
     def _reuse_earlier(self, table: ChunkTable) -> None:
-        for pack in accepted_packs(self._link, self._journal.packs):
-            table.add_pack("journal", 0, pack)
-            table.locate("journal", 0, pack.chunks)
+        packs = accepted_packs(self._link, self._journal.packs)
+        # Bases first: what differs from one that is lost is lost as well.
+        for differing in (False, True):
+            for pack in packs:
+                table.add_pack("journal", 0, pack)
+                chunks = [chunk for chunk in pack.chunks if (chunk.base is not None) == differing]
+                table.locate("journal", 0, chunks)
 
     def _work(self, crew: Crew, source: UnitSource, window: Window) -> float:
         """Until every entry is written; gives the time at which the scan had ended."""

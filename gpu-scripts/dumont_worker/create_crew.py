@@ -115,6 +115,10 @@ class Crew:
         kind = message[0]
         if kind == "claim":
             self._answer(engine, message[1], self._table.claim(message[2]))
+        elif kind == "differ":
+            self._answer(engine, message[1], self._table.claim(message[2], whole=False))
+        elif kind == "base":
+            self._answer(engine, message[1], self._table.standing(message[2]))
         elif kind == "known":
             self._answer(engine, message[1], self._table.known(message[2]))
         elif kind in ("sign", "settle"):

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .codecs.choose import encode_chunk
+from .chunk_store import ChunkStore
 from .create_messages import Bundle, Chunk, StoredPack, Stretch
 from .engine import Message, Port
 from .engine_desk import EngineDesk
 from .engine_meter import Meter
-from .frame import encode_frame
-from .native import blake3
 from .pack_builder import BufferPool, PackBuilder, SealedPack
 from .unit_reader import UnitReader
 from .upload import upload
@@ -157,33 +155,17 @@ class _Engine:
 
     def _compute(self, builder: PackBuilder) -> None:
         """One compute thread: unit after unit."""
-        settings = self._settings
 
-        def store(data: memoryview, width: int | None) -> bytes:
-            raw_hash = blake3(data)
-            if not self._desk.claim(raw_hash):
-                self._meter.add(len(data), 0)
-                return raw_hash
-            encoded = encode_chunk(data, width, settings.codec, self._level)
-            place = builder.add(encode_frame(len(data), raw_hash, encoded))
-            chunk = Chunk(
-                raw_hash,
-                len(data),
-                place.pack,
-                place.at,
-                place.stored,
-                place.frame,
-                encoded.transform,
-                encoded.codec,
-            )
+        def note(chunk: Chunk) -> None:
             with self._lock:
-                self._chunks[place.pack].append(chunk)
+                self._chunks[chunk.pack].append(chunk)
             reader.chunks.append(chunk)
-            self._meter.add(len(data), place.stored)
-            return raw_hash
+            self._meter.add(chunk.raw, chunk.stored)
 
-        reader = UnitReader(self._desk, store)
+        store = ChunkStore(self._desk, builder, self._settings.codec, lambda: self._level, note)
+        reader = UnitReader(self._desk, store.store)
         while True:
             done = reader.read(self._units.get())
-            self._meter.add(reader.uncounted, 0)
+            self._meter.add(reader.uncounted + store.passed, 0)
+            store.passed = 0
             self._port.send(("done", done))

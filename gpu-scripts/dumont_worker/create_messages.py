@@ -42,6 +42,25 @@ class Chunk(NamedTuple):
     frame: bytes
     transform: str
     codec: str
+    base: tuple[str, bytes] | None = None
+    """How it differs, and the raw hash of what it differs from."""
+    alone: int = 0
+    """About how long its frame would be without a base."""
+
+
+class BaseFile(NamedTuple):
+    """A file that holds bases, and how it looked."""
+
+    root: bytes
+    path: bytes
+    expect: FileStat
+
+
+class Base(NamedTuple):
+    """Where another version of a piece lies: the number of a file, and the offset in it."""
+
+    file: int
+    offset: int
 
 
 class SmallFile(NamedTuple):
@@ -71,7 +90,13 @@ class Stretch(NamedTuple):
     expect: FileStat
     span: Unit
     lenient: bool
+    base_files: tuple[BaseFile, ...] = ()
+    bases: tuple[tuple[Base, ...], ...] = ()
+    """For each piece of the span; the nearest relative first."""
 
+
+Standing = Literal["whole", "yours", "no"]
+"""Whether a chunk may be a base: it is stored whole, the asker is to store it so, or it may not."""
 
 Fate = Literal["ok", "torn", "changed", "vanished", "unreadable"]
 

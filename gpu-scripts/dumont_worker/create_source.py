@@ -5,14 +5,24 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .create_messages import Bundle, FileStat, SmallDone, SmallFile, Span, Stretch, StretchDone
+from .create_messages import (
+    BaseFile,
+    Bundle,
+    FileStat,
+    SmallDone,
+    SmallFile,
+    Span,
+    Stretch,
+    StretchDone,
+)
 from .create_window import Slot, Window, with_stat
-from .cut import SMALL_MOST, Unit, data_ranges, plan, units
+from .cut import SMALL_MOST, CutPlan, Unit, data_ranges, plan, units
 from .entry import CHUNK_MAX, Entry
 from .file_state import Lost, lost, open_file
 from .native import blake3
 from .paths import join
 from .roots import Root
+from .siblings import Bases, Siblings
 from .unit_reader import ATTEMPTS
 
 # A bundle ends at 4 MiB, or at so many files that its answer stays small.
@@ -34,6 +44,8 @@ class Helpers:
     starts_group: Callable[[Entry], bool]
     """Whether later members of this file's hard-link group may follow."""
     warn: Callable[[str, bytes, str], None]
+    siblings: Siblings | None = None
+    """Finds what large files may be stored as differences from; None where that is not wanted."""
 
 
 class UnitSource:
@@ -181,6 +193,8 @@ class UnitSource:
             slot.ready = True
         elif self._helpers.recall(slot):
             slot.ready = True
+            if entry.size > SMALL_MOST and self._helpers.siblings is not None:
+                self._helpers.siblings.remember(BaseFile(*self._place(slot), expected(entry)))
         elif entry.size > SMALL_MOST:
             self._stretches.append(self._cut(slot))
         else:
@@ -222,7 +236,7 @@ class UnitSource:
                 slot.entry = with_stat(slot.entry, found)
             name = path.rpartition(b"/")[2] or root.rpartition(b"/")[2]
             cut = plan(fd, found.size, name)
-            spans: list[Unit] = units(slot.entry, cut, data_ranges(fd, found.size))
+            spans = units(slot.entry, cut, data_ranges(fd, found.size))
         except OSError as error:
             told = lost(error)
             self.drop(slot, told.fate, told.why)
@@ -230,11 +244,23 @@ class UnitSource:
         finally:
             os.close(fd)
         slot.units = len(spans)
-        for span in spans:
+        bases = self._bases(BaseFile(root, path, expect), cut, spans)
+        for span, found_bases in zip(spans, bases, strict=True):
             if slot.generation != generation or slot.ready:
                 return
             unit = self._next_unit()
-            yield Stretch(unit, slot.number, generation, root, path, expect, span, lenient)
+            yield Stretch(
+                unit, slot.number, generation, root, path, expect, span, lenient, *found_bases
+            )
+
+    def _bases(self, file: BaseFile, cut: CutPlan, spans: list[Unit]) -> list[Bases]:
+        """Finds bases for every span of a file, which then is one for those that follow."""
+        siblings = self._helpers.siblings
+        if siblings is None or cut.layout is None:
+            return [((), ())] * len(spans)
+        found = [siblings.find(span.pieces or (), cut.layout) for span in spans]
+        siblings.admit(file, cut.layout)
+        return found
 
     def _next_unit(self) -> int:
         self._units += 1

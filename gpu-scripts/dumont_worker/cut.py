@@ -48,6 +48,7 @@ class CutPlan(NamedTuple):
 
     kind: Literal["small", "tensors", "cdc", "fixed"]
     pieces: tuple[Piece, ...] | None
+    layout: Layout | None = None
 
 
 class Unit(NamedTuple):
@@ -66,7 +67,7 @@ def plan(fd: int, size: int, name: bytes) -> CutPlan:
         return CutPlan("small", None)
     layout = find_tensors(fd, size)
     if layout is not None:
-        return CutPlan("tensors", tuple(_tensor_pieces(layout, size)))
+        return CutPlan("tensors", tuple(_tensor_pieces(layout, size)), layout)
     if size <= CHUNK_MAX or (size > _APPENDED_FROM and name.lower().endswith(_APPENDED)):
         return CutPlan("fixed", tuple(_fixed(0, size, None)))
     return CutPlan("cdc", None)

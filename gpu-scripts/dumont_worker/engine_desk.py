@@ -5,7 +5,7 @@ import queue
 import threading
 from typing import Any
 
-from .create_messages import Span
+from .create_messages import Span, Standing
 from .engine import Message, Port
 from .errors import WorkerError
 
@@ -36,6 +36,16 @@ class EngineDesk:
         """Whether this chunk is ours to store: nobody has it or is about to store it."""
         mine: bool = self._ask("claim", raw_hash)
         return mine
+
+    def claim_difference(self, raw_hash: bytes) -> bool:
+        """Like `claim`, for a chunk that may be stored as a difference and so be no base."""
+        mine: bool = self._ask("differ", raw_hash)
+        return mine
+
+    def standing(self, raw_hash: bytes) -> Standing:
+        """Whether a chunk may be a base; `yours` claims it, to be stored whole."""
+        standing: Standing = self._ask("base", raw_hash)
+        return standing
 
     def known(self, contents: list[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:
         """For small files by size and content hash: where their bytes lie already, or None."""

@@ -76,7 +76,7 @@ class Journal:
 
     def add_pack(self, pack: StoredPack) -> None:
         """Notes a pack that the store has accepted."""
-        chunks = [[c.hash.hex(), c.raw, c.at, c.stored, c.frame.hex(), *c[6:]] for c in pack.chunks]
+        chunks = [_fields(chunk) for chunk in pack.chunks]
         pin = [pack.pin_kind, pack.pin_value]
         line = _json({"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks})
         self._add(line, synced=True)
@@ -231,9 +231,16 @@ def _checked(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _fields(chunk: Chunk) -> list[Any]:
+    fields = [chunk.hash.hex(), chunk.raw, chunk.at, chunk.stored, chunk.frame.hex()]
+    fields += [chunk.transform, chunk.codec]
+    return fields if chunk.base is None else [*fields, chunk.base[0], chunk.base[1].hex()]
+
+
 def _chunk(pack: int, fields: list[Any]) -> Chunk:
-    raw_hash, raw, at, stored, frame, transform, codec = fields
-    return Chunk(digest(raw_hash), raw, pack, at, stored, digest(frame), transform, codec)
+    raw_hash, raw, at, stored, frame, transform, codec, *base = fields
+    found = Chunk(digest(raw_hash), raw, pack, at, stored, digest(frame), transform, codec)
+    return found._replace(base=(base[0], digest(base[1]))) if base else found
 
 
 def _place_key(root: int, path: bytes) -> int:

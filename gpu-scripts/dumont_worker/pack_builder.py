@@ -9,7 +9,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .native import BytesLike, blake3
 
@@ -112,8 +112,7 @@ class SealedPack:
         return memoryview(self.buffer)[: self.length]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a frame went: its pack, offset, length and hash."""
 
     pack: int

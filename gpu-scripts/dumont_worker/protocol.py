@@ -64,6 +64,7 @@ class CreateRequest:
     memory: int
     codec: Literal["auto", "zstd", "none"]
     level: int
+    delta: bool
     pin: Literal["crc32", "md5"]
     dry_run: bool
     parent: Parent | None
@@ -300,6 +301,7 @@ def _create(fields: _Fields) -> CreateRequest:
         memory=fields.number("memory", 1, 1 << 50),
         codec=cast('Literal["auto", "zstd", "none"]', fields.choice("codec", _CODECS)),
         level=fields.number("level", 1, 22),
+        delta=fields.flag("delta"),
         pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
         dry_run=fields.flag("dryRun"),
         parent=None if fields.value.get("parent") is None else _parent(fields.object("parent")),

@@ -3,9 +3,8 @@
 import bisect
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
 
-from .create_messages import FileStat
+from .create_messages import Base, BaseFile
 from .cut import TINY_TENSOR, Piece
 from .file_state import Lost, open_file
 from .tensor_files import find_tensors
@@ -17,20 +16,8 @@ _UNREAD_MOST = 256
 """Unchanged large files whose headers may still be read, the latest."""
 
 
-class File(NamedTuple):
-    """A file that may hold bases, and how it looked."""
-
-    root: bytes
-    path: bytes
-    expect: FileStat
-
-
-class Base(NamedTuple):
-    """Where another version of a piece lies: the number of a file, and the offset in it."""
-
-    file: int
-    offset: int
-
+Bases = tuple[tuple[BaseFile, ...], tuple[tuple[Base, ...], ...]]
+"""Files, and for each piece where its bases lie in them."""
 
 _Key = tuple[str, int | None, int]
 """A tensor's name, width and length."""
@@ -40,18 +27,16 @@ class Siblings:
     """Tensors met so far, by name, width and length: of each the first, and the latest."""
 
     def __init__(self) -> None:
-        self._files: list[File] = []
+        self._files: list[BaseFile] = []
         self._places: dict[_Key, list[Base]] = {}
-        self._unread: list[File] = []
+        self._unread: list[BaseFile] = []
 
-    def remember(self, file: File) -> None:
+    def remember(self, file: BaseFile) -> None:
         """Notes a large file that is not read: its header is, once it may be of use."""
         self._unread.append(file)
         del self._unread[:-_UNREAD_MOST]
 
-    def find(
-        self, pieces: Iterable[Piece], layout: Layout
-    ) -> tuple[tuple[File, ...], tuple[tuple[Base, ...], ...]]:
+    def find(self, pieces: Iterable[Piece], layout: Layout) -> Bases:
         """Gives for each piece where its bases lie, and the files they lie in, by number."""
         self._read_headers()
         starts = [tensor.start for tensor in layout.tensors]
@@ -69,7 +54,7 @@ class Siblings:
             )
         return tuple(self._files[number] for number in numbers), tuple(found)
 
-    def admit(self, file: File, layout: Layout) -> None:
+    def admit(self, file: BaseFile, layout: Layout) -> None:
         """Notes the tensors of a file as bases for those that follow."""
         number = len(self._files)
         self._files.append(file)
@@ -103,7 +88,7 @@ def _key(tensor: Tensor) -> _Key:
     return tensor.name, tensor.width, tensor.end - tensor.start
 
 
-def _layout(file: File) -> Layout | None:
+def _layout(file: BaseFile) -> Layout | None:
     """Gives the tensors of a file; None where it has none, or cannot be read any more."""
     try:
         fd, found = open_file(file.root, file.path, file.expect)

@@ -1,8 +1,10 @@
 """Reads one span of a large file, chunk by chunk, in bounded memory."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
+from .base_reader import BaseReader, Bases
 from .content_hash import BLOCK, BlockHasher, content_hash, zero_block_hash
 from .create_messages import Span, Stretch
 from .cut import cut_buffer
@@ -11,8 +13,13 @@ from .entry import CHUNK_MAX
 WINDOW = 2 * CHUNK_MAX
 """Bytes of the buffer that a reader needs."""
 
-Store = Callable[[memoryview, int | None], bytes]
-"""Takes a chunk and its element width, gives its raw hash; the memory is used again afterwards."""
+
+class Store(Protocol):
+    """Takes chunks of files that are read."""
+
+    def __call__(self, data: memoryview, width: int | None, bases: Bases | None = None) -> bytes:
+        """Gives the raw hash of a chunk; its memory is used again afterwards."""
+        ...
 
 
 class Changed(Exception):
@@ -34,6 +41,12 @@ class StretchReader:
         self._store = store
         self._at = stretch.span.start
         self._hasher = BlockHasher(self._at)
+        self._bases = stretch.bases
+        self._base_reader = BaseReader(stretch.base_files)
+
+    def close(self) -> None:
+        """Closes the files of bases."""
+        self._base_reader.close()
 
     def read(self) -> None:
         """Reads all of it; raises Changed unless the stretch is lenient, OSError."""
@@ -41,8 +54,9 @@ class StretchReader:
             for start, end in self._span.ranges:
                 self._read_by_content(start, end)
         else:
-            for offset, length, width in self._span.pieces:
-                self._take(offset, self._fill(offset, 0, length), width)
+            for number, (offset, length, width) in enumerate(self._span.pieces):
+                bases = Bases(self._bases[number], self._base_reader) if self._bases else None
+                self._take(offset, self._fill(offset, 0, length), width, bases)
         self._pass_hole(self._span.end)
         self._finish_last_block()
 
@@ -86,10 +100,12 @@ class StretchReader:
             done += count
         return wanted
 
-    def _take(self, offset: int, data: memoryview, width: int | None) -> None:
+    def _take(
+        self, offset: int, data: memoryview, width: int | None, bases: Bases | None = None
+    ) -> None:
         self._pass_hole(offset)
         self.blocks += self._hasher.feed(data)
-        self.spans.append(Span(offset, self._store(data, width), 0, len(data)))
+        self.spans.append(Span(offset, self._store(data, width, bases), 0, len(data)))
         self._at += len(data)
 
     def _pass_hole(self, offset: int) -> None:

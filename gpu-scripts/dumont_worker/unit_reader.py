@@ -122,6 +122,8 @@ class UnitReader:
             self._take_back(reader)
             return self._stretch_lost(stretch, lost(error))
         finally:
+            if reader is not None:
+                reader.close()
             os.close(fd)
 
     def _take_back(self, reader: StretchReader | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dumont_worker.base_reader import Bases
 from dumont_worker.chunk_table import ChunkTable
 from dumont_worker.create_messages import BundleDone, Chunk, Span, StretchDone
 from dumont_worker.create_source import Helpers, UnitSource
@@ -53,7 +54,7 @@ class Create:
     def note(self, code: str, path: bytes) -> None:
         pass
 
-    def store(self, data: memoryview, width: int | None) -> bytes:
+    def store(self, data: memoryview, width: int | None, _bases: Bases | None = None) -> bytes:
         raw_hash = blake3(data)
         self.chunks[raw_hash] = bytes(data)
         chunk = Chunk(raw_hash, len(data), 0, 0, len(data) + 56, b"f" * 32, "none", "none")

@@ -29,6 +29,7 @@ CREATE = {
     "memory": 1 << 30,
     "codec": "auto",
     "level": 3,
+    "delta": True,
     "pin": "crc32",
     "dryRun": False,
     "parent": None,

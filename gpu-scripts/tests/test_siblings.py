@@ -5,17 +5,17 @@ import os
 import struct
 from pathlib import Path
 
-from dumont_worker.create_messages import FileStat
+from dumont_worker.create_messages import Base, BaseFile, FileStat
 from dumont_worker.cut import Piece
-from dumont_worker.siblings import Base, File, Siblings
+from dumont_worker.siblings import Siblings
 from dumont_worker.tensor_layout import Layout, Tensor
 
 MIB = 1 << 20
 NOWHERE = FileStat(0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def file(name: str) -> File:
-    return File(b"/ws", name.encode(), NOWHERE)
+def file(name: str) -> BaseFile:
+    return BaseFile(b"/ws", name.encode(), NOWHERE)
 
 
 def layout(*tensors: tuple[str, int, int]) -> Layout:
@@ -66,8 +66,8 @@ def test_a_file_that_is_not_read_gives_bases_by_its_header(tmp_path: Path) -> No
         found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, 0, 0, 0
     )
     siblings = Siblings()
-    siblings.remember(File(os.fsencode(tmp_path), b"old.safetensors", expect))
-    siblings.remember(File(os.fsencode(tmp_path), b"gone.safetensors", NOWHERE))
+    siblings.remember(BaseFile(os.fsencode(tmp_path), b"old.safetensors", expect))
+    siblings.remember(BaseFile(os.fsencode(tmp_path), b"gone.safetensors", NOWHERE))
     of = layout(("w", 2, MIB))
     files, bases = siblings.find(pieces(of), of)
     assert [one.path for one in files] == [b"old.safetensors"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dumont_worker import cut
+from dumont_worker.base_reader import Bases
 from dumont_worker.content_hash import small_hash
 from dumont_worker.create_messages import (
     Bundle,
@@ -57,7 +58,7 @@ class Bench:
         self.disturb: Callable[[], object] = lambda: None
         self.reader = UnitReader(self.desk, self._store)  # type: ignore[arg-type]
 
-    def _store(self, data: memoryview, width: int | None) -> bytes:
+    def _store(self, data: memoryview, width: int | None, _bases: Bases | None = None) -> bytes:
         self.disturb()
         self.widths.append(width)
         self.stored[blake3(data)] = bytes(data)

@@ -32,19 +32,27 @@ def _encode(raw: BytesLike, width: int | None, level: int) -> Encoded:
     if len(raw) < _SMALL:
         return _plain(zstd.compress(raw, level))
     sample = _sample(raw)
-    if width in (2, 4) and len(zstd.compress(sample, 1)) > 0.6 * len(sample):
-        found: int | None = width
-    else:
-        # Numbers that shrink this well by matching are hardly weights: let the sample decide.
-        found = detect(sample)
+    found = width_of(sample, width)
     if found == 1:
         return _bytes(raw, sample, level)
     if found is None:
         return _plain(zstd.compress(raw, level))
-    return encode_planes(raw, _transform(raw, found))
+    return encode_planes(raw, transform_of(raw, found))
 
 
-def _transform(raw: BytesLike, width: int) -> str:
+def width_of(sample: BytesLike, width: int | None) -> int | None:
+    """Gives the element width that a sample is best coded by, None for what has matches.
+
+    `width` is what the file's header tells.
+    """
+    if width in (2, 4) and len(zstd.compress(sample, 1)) > 0.6 * len(sample):
+        return width
+    # Numbers that shrink this well by matching are hardly weights: let the sample decide.
+    return detect(sample)
+
+
+def transform_of(raw: BytesLike, width: int) -> str:
+    """Gives the transform for words of two or four bytes."""
     if width == 2:
         return "planes2"
     return "planes2of4" if implementation().low_halves_are_zero(raw) else "planes4"
@@ -68,9 +76,16 @@ def _sample(raw: BytesLike) -> BytesLike:
     view = memoryview(raw)
     if len(view) <= _PIECES * _PIECE:
         return view
+    return b"".join([view[at : at + length] for at, length in sample_places(len(view))])
+
+
+def sample_places(length: int) -> list[tuple[int, int]]:
+    """Gives offsets and lengths of a sample from all over a chunk; elements stay whole."""
+    if length <= _PIECES * _PIECE:
+        return [(0, length)]
     # Pieces begin at multiples of 8, so that elements stay whole.
-    step = (len(view) - _PIECE) // (_PIECES - 1) & ~7
-    return b"".join([view[at : at + _PIECE] for at in range(0, _PIECES * step, step)])
+    step = (length - _PIECE) // (_PIECES - 1) & ~7
+    return [(at, _PIECE) for at in range(0, _PIECES * step, step)]
 
 
 def detect(sample: BytesLike) -> int | None:

@@ -50,6 +50,10 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       options: ['auto', 'zstd', 'none'],
       summary: 'how chunks are compressed [default: auto]',
     }),
+    delta: Flags.string({
+      options: ['auto', 'off'],
+      summary: 'store tensors as differences from earlier checkpoints [default: off]',
+    }),
     'dry-run': Flags.boolean({default: false, summary: 'scan and measure; store nothing'}),
     'accept-rollback': Flags.boolean({
       default: false,
@@ -73,6 +77,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
           acceptRollback: flags['accept-rollback'],
           codec: settings.codec ?? 'auto',
           crossMounts: flags['cross-mounts'],
+          delta: settings.delta === 'auto',
           dryRun: flags['dry-run'],
           excludeCaches: settings.excludeCaches ?? false,
           excludes: settings.exclude ?? [],

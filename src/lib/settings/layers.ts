@@ -18,6 +18,7 @@ interface Origin {
 
 const FLAGS: Readonly<Record<string, FieldName>> = {
   codec: 'codec',
+  delta: 'delta',
   endpoint: 'endpoint',
   exclude: 'exclude',
   'exclude-caches': 'excludeCaches',
@@ -47,6 +48,7 @@ const VARIABLES: Readonly<Partial<Record<FieldName, readonly string[]>>> = {
   parts: ['DUMONT_PARTS'],
   memory: ['DUMONT_MEMORY'],
   codec: ['DUMONT_CODEC'],
+  delta: ['DUMONT_DELTA'],
   excludeCaches: ['DUMONT_EXCLUDE_CACHES'],
   provider: ['DUMONT_PROVIDER'],
   vastApiKey: ['VAST_API_KEY'],

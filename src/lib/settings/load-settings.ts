@@ -15,6 +15,7 @@ export interface Settings {
   /** Bytes. */
   readonly memory?: number
   readonly codec?: 'auto' | 'none' | 'zstd'
+  readonly delta?: 'auto' | 'off'
   readonly exclude?: readonly string[]
   readonly excludeCaches?: boolean
   readonly directories: Directories
@@ -48,7 +49,7 @@ export async function loadSettings({
   const {profile} = chosen.values
   const profiles = profile === undefined ? [] : profileLayers(profile, chosen, files)
   const layer = overlay([...given, ...profiles, ...inFiles])
-  const {parts, memory, codec, exclude, excludeCaches} = layer.values
+  const {parts, memory, codec, delta, exclude, excludeCaches} = layer.values
   return {
     store: locateStore(layer, {kind: 'directory', path: path.join(directories.data, 'store')}),
     directories,
@@ -57,6 +58,7 @@ export async function loadSettings({
     ...(parts !== undefined && {parts}),
     ...(memory !== undefined && {memory}),
     ...(codec !== undefined && {codec}),
+    ...(delta !== undefined && {delta}),
     ...(exclude !== undefined && {exclude}),
     ...(excludeCaches !== undefined && {excludeCaches}),
   }

@@ -44,6 +44,7 @@ export const FIELDS = {
     v.pipe(v.union([v.number(), size()]), v.safeInteger(), v.minValue(LEAST_MEMORY)),
   ),
   codec: form('auto, zstd or none', v.picklist(['auto', 'zstd', 'none'])),
+  delta: form('auto or off', v.picklist(['auto', 'off'])),
   exclude: form('a list of patterns', v.array(v.string())),
   excludeCaches: form(
     'true or false',

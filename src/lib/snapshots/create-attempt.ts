@@ -133,6 +133,7 @@ function fixedFields({
     memory: memoryFor(box.worker.hello, memory),
     codec,
     level,
+    delta: request.delta ?? false,
     pin: repository.pin,
     dryRun,
   }

@@ -20,6 +20,8 @@ export interface CreateSnapshotRequest {
   readonly codec: 'auto' | 'none' | 'zstd'
   /** Of zstd. */
   readonly level: number
+  /** Whether tensors may be stored as differences from other versions of them; default false. */
+  readonly delta?: boolean
   readonly dryRun: boolean
   /** Goes on although the store shows less than was seen before. */
   readonly acceptRollback: boolean

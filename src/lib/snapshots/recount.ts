@@ -50,8 +50,9 @@ class Tally {
       this.#entry(line.entry)
       return
     }
-    const {codec, pack, rawLength, stored, transform} = line.chunk
-    const name = `${transform}/${codec}`
+    const {codec, delta, pack, rawLength, stored, transform} = line.chunk
+    const coded = `${transform}/${codec}`
+    const name = delta ? `${delta.operation}/${coded}` : coded
     const sum = this.codecs.get(name) ?? {raw: 0, stored: 0}
     this.codecs.set(name, {raw: sum.raw + rawLength, stored: sum.stored + stored})
     if (this.#own[pack]) this.fresh += rawLength

@@ -39,6 +39,8 @@ const createRequest = v.object({
   memory: count,
   codec: v.string(),
   level: v.number(),
+  /** Whether chunks may be stored as differences from others. */
+  delta: v.boolean(),
   pin: v.picklist(['crc32', 'md5']),
   dryRun: v.boolean(),
   parent: v.nullable(parent),

@@ -20,6 +20,7 @@ const REQUEST: CreateRequest = {
   memory: 2 ** 30,
   codec: 'auto',
   level: 3,
+  delta: false,
   pin: 'crc32',
   dryRun: false,
   parent: null,
