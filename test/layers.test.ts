@@ -47,6 +47,16 @@ const REFUSED: readonly (readonly [string, string, string])[] = [
     "import {x} from '../snapshots/manifest.js'\nx()",
     'no-restricted-imports',
   ],
+  [
+    'src/lib/providers/a.ts',
+    "import {x} from '../instances/receipt.js'\nx()",
+    'no-restricted-imports',
+  ],
+  [
+    'src/lib/snapshots/b.ts',
+    "import {x} from '../providers/provider.js'\nx()",
+    'no-restricted-imports',
+  ],
   ['src/lib/settings/a.ts', "import {x} from '../store/s3-store.js'\nx()", 'no-restricted-imports'],
   [
     'src/lib/snapshots/a.ts',

@@ -1,6 +1,6 @@
 import type {Clock} from '../clock.js'
+import {isLoopback} from '../loopback.js'
 import {type HttpOptions, sendRequest} from './http.js'
-import {isLoopback} from './vast-base.js'
 import {ProviderError} from './provider-error.js'
 
 const TRIES = 40

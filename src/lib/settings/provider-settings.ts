@@ -1,7 +1,8 @@
-import {readFile} from 'node:fs/promises'
 import path from 'node:path'
 import {DumontError} from '../errors.js'
+import {isLoopback} from '../loopback.js'
 import type {Environment} from './environment.js'
+import {readKeyFile} from './key-file.js'
 import type {Layer} from './layers.js'
 import type {FieldName, Values} from './schema.js'
 
@@ -71,8 +72,6 @@ const SOURCES: Readonly<Record<Vendor, KeySource>> = {
   },
 }
 
-const MOST_CHARACTERS = 64 * 1024
-
 interface Surroundings {
   readonly env: Environment
   readonly home: string
@@ -115,12 +114,13 @@ async function findKey(
 }
 
 async function keyIn(file: string, {pattern, title}: KeySource): Promise<string | undefined> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-    throw new DumontError('CONFIG', `${file} cannot be read (${error.code})`, {cause: error})
-  })
-  if (text === undefined || text.trim() === '') return undefined
-  const key = pattern.exec(text.slice(0, MOST_CHARACTERS))?.[1]
+  const found = await readKeyFile(file)
+  if (found === undefined || found.text.trim() === '') return undefined
+  if ((found.mode & 0o077) !== 0)
+    throw new DumontError('CONFIG', `${file} holds a key that others can read`, {
+      hint: `chmod 600 ${file}`,
+    })
+  const key = pattern.exec(found.text)?.[1]
   if (key === undefined) throw new DumontError('CONFIG', `${file} holds no key for ${title}`)
   return key
 }
@@ -138,8 +138,7 @@ function baseOf({baseVariable}: KeySource, env: Environment): URL | undefined {
   return url
 }
 
-function isSafe({protocol, hostname, username, password, search, hash}: URL): boolean {
-  const isLocal = ['127.0.0.1', '[::1]', 'localhost'].includes(hostname)
-  const isPrivate = protocol === 'https:' || (protocol === 'http:' && isLocal)
-  return isPrivate && `${username}${password}${search}${hash}` === ''
+function isSafe(url: URL): boolean {
+  const isPrivate = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url))
+  return isPrivate && `${url.username}${url.password}${url.search}${url.hash}` === ''
 }

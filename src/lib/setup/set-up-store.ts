@@ -1,6 +1,7 @@
 import {pathToFileURL} from 'node:url'
 import type {Clock} from '../clock.js'
 import {DumontError} from '../errors.js'
+import {isLoopback} from '../loopback.js'
 import type {ConfigTarget} from '../settings/config-target.js'
 import type {Environment} from '../settings/environment.js'
 import {environmentLayer, flagLayer, type Layer, overlay} from '../settings/layers.js'
@@ -123,7 +124,7 @@ function notesOf(answers: Answers, location: StoreSettings, environment: Layer):
   const isPlain =
     location.kind === 's3' &&
     location.endpoint?.startsWith('http:') &&
-    !isLoopback(location.endpoint)
+    !isLoopback(new URL(location.endpoint))
   return [
     ...louder.map(
       (name) => `${environment.sourceOf(name)} is set and wins over the configuration file`,
@@ -137,8 +138,4 @@ function notesOf(answers: Answers, location: StoreSettings, environment: Layer):
       ? ['the endpoint is not encrypted: whoever is on the way can read what is stored']
       : []),
   ]
-}
-
-function isLoopback(endpoint: string): boolean {
-  return ['127.0.0.1', '[::1]', 'localhost'].includes(new URL(endpoint).hostname)
 }

@@ -1,4 +1,5 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {execFileSync} from 'node:child_process'
 import {chmod, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
@@ -85,6 +86,33 @@ describe('settings of providers', () => {
       await expect((await load()).access('lambda')).rejects.toMatchObject({
         code: 'CONFIG',
         message: expect.stringMatching(/lambda_keys holds no key for Lambda/),
+      })
+    })
+
+    test.each([0o640, 0o604, 0o644, 0o620, 0o602])(
+      'not from a vendor’s file of mode %o',
+      async (mode) => {
+        const file = await write('.vast_api_key', 'open-secret', mode)
+        const error: unknown = await (
+          await load()
+        )
+          .access('vast')
+          .catch((reason: unknown) => reason)
+        expect(error).toMatchObject({code: 'CONFIG', hint: `chmod 600 ${file}`})
+        expect(String(error)).not.toContain('open-secret')
+      },
+    )
+
+    test('without waiting for a named pipe', async () => {
+      execFileSync('mkfifo', ['-m', '600', path.join(home, '.vast_api_key')])
+      await expect((await load()).access('vast')).rejects.toMatchObject({code: 'CONFIG'})
+    })
+
+    test('not from a directory', async () => {
+      await mkdir(path.join(home, '.vast_api_key'), {mode: 0o700})
+      await expect((await load()).access('vast')).rejects.toMatchObject({
+        code: 'CONFIG',
+        message: expect.stringContaining('no file'),
       })
     })
 

@@ -1,5 +1,4 @@
 import {VastProvider} from '../../../src/lib/providers/vast-provider.js'
-import {vastBase} from '../../../src/lib/providers/vast-base.js'
 import type {CreateRequest, Spec} from '../../../src/lib/providers/provider.js'
 import {type FakeVast, type FakeVastOptions, startFakeVast} from './fake-vast.js'
 
@@ -7,7 +6,7 @@ import {type FakeVast, type FakeVastOptions, startFakeVast} from './fake-vast.js
 export function vastClient(fake: FakeVast, {key = fake.key, timeoutMs = 2000} = {}): VastProvider {
   return new VastProvider({
     key,
-    base: vastBase({VAST_URL: fake.url}),
+    base: new URL(fake.url),
     clock: fake.clock,
     fetch: fake.fetch,
     random: () => 0.5,
