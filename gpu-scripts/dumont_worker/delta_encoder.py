@@ -50,6 +50,7 @@ class DeltaEncoder:
         self._standing = standing
         self._store_whole = store_whole
         self._buffer = memoryview(bytearray(CHUNK_MAX))
+        self._proof = memoryview(bytearray(CHUNK_MAX))
 
     def encode(
         self, raw: memoryview, raw_hash: bytes, width: int | None, bases: Bases
@@ -129,7 +130,8 @@ class DeltaEncoder:
         encoded = encode_planes(change, transform_of(change, width))
         frame = b"".join(encode_frame(len(raw), raw_hash, encoded, (operation, base_hash)))
         try:
-            decode_frame(frame, raw_hash, len(raw), find_base=lambda _: whole)
+            room = self._proof[: len(raw)]
+            decode_frame(frame, raw_hash, len(raw), into=room, find_base=lambda _: whole)
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
