@@ -47,6 +47,8 @@ export function decodeChunkRecord(line: Fields): ChunkRecord {
     throw damaged('a chunk of impossible length or place')
   if (record.delta && record.delta.base >= record.chunk)
     throw damaged("a delta's base does not stand before it")
+  if (record.delta?.operation === 'ordered' && record.transform === 'none')
+    throw damaged('a difference of numbers without their width')
   return record
 }
 

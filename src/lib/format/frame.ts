@@ -9,6 +9,7 @@ import {
   TRANSFORMS,
   type Transform,
 } from './chunk-record.js'
+import {undoDifference} from './delta.js'
 import {at, damaged, newer} from './integrity.js'
 import {decodePlanes} from './planes.js'
 import {decodeZstd, loadZstd} from './zstd.js'
@@ -32,14 +33,21 @@ export interface ExpectedChunk {
   readonly frameHash: string
 }
 
+/** Gives the raw bytes of the base that a difference names; rejects INTEGRITY when they cannot be had. */
+export type FindBase = () => Promise<Uint8Array>
+
 const SHORT = 56
 const LONG = 88
 
 /**
- * The raw bytes of one whole frame. The stored bytes are proven before any is decoded, the raw bytes after; rejects
- * INTEGRITY, or FORMAT_NEWER for a decoder this release lacks.
+ * The raw bytes of one whole frame. The stored bytes are proven before any is decoded, a base before it is used, the
+ * raw bytes after; rejects INTEGRITY, or FORMAT_NEWER for a decoder this release lacks.
  */
-export async function decodeFrame(frame: Uint8Array, expected: ExpectedChunk): Promise<Uint8Array> {
+export async function decodeFrame(
+  frame: Uint8Array,
+  expected: ExpectedChunk,
+  findBase?: FindBase,
+): Promise<Uint8Array> {
   const blake3 = await loadBlake3()
   try {
     if (blake3.hex(frame) !== expected.frameHash) throw damaged('the stored bytes have changed')
@@ -48,7 +56,8 @@ export async function decodeFrame(frame: Uint8Array, expected: ExpectedChunk): P
       throw damaged('a frame of another length')
     if (header.rawHash !== expected.rawHash || header.rawLength !== expected.rawLength)
       throw damaged("another chunk's frame")
-    const raw = await decodePayload(header, buffer(frame).subarray(header.headerLength))
+    const content = await decodePayload(header, buffer(frame).subarray(header.headerLength))
+    const raw = header.delta ? await undo(header, content, findBase) : content
     if (blake3.hex(raw) !== expected.rawHash) throw damaged("the decoded bytes are not the chunk's")
     return raw
   } catch (error) {
@@ -96,18 +105,27 @@ function headerFields(bytes: Buffer, headerLength: number): FrameHeader {
 }
 
 async function decodePayload(header: FrameHeader, payload: Buffer): Promise<Uint8Array> {
-  const {codec, delta, rawLength, transform} = header
-  if (delta || codec === 'ans')
-    throw new DumontError(
-      'FORMAT_NEWER',
-      `there is no decoder for ${delta?.operation ?? codec} here`,
-      {
-        hint: 'update dumont to a release that reads it',
-      },
-    )
+  const {codec, rawLength, transform} = header
+  if (codec === 'ans')
+    throw new DumontError('FORMAT_NEWER', `there is no decoder for ${codec} here`, {
+      hint: 'update dumont to a release that reads it',
+    })
   if (transform !== 'none')
     return decodePlanes(await loadZstd(), {payload, transform, codec, length: rawLength})
   return codec === 'zstd' ? decodeZstd(await loadZstd(), payload, rawLength) : payload
+}
+
+async function undo(
+  {delta, rawLength, transform}: FrameHeader,
+  change: Uint8Array,
+  findBase: FindBase | undefined,
+): Promise<Uint8Array> {
+  if (!delta || !findBase) throw damaged('the chunk that it differs from is not at hand')
+  const base = await findBase()
+  const blake3 = await loadBlake3()
+  if (base.length !== rawLength || blake3.hex(base) !== delta.baseHash)
+    throw damaged('the chunk that it differs from is another one')
+  return undoDifference({base, change, operation: delta.operation, transform})
 }
 
 function buffer(bytes: Uint8Array): Buffer {

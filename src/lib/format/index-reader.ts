@@ -132,6 +132,7 @@ class IndexChecks {
   readonly #named = new Set<number>()
   readonly #lengths: number[] = []
   readonly #hashes = new Set<string>()
+  readonly #differences = new Set<number>()
   readonly #order = new PathOrder()
   readonly #links = new LinkGroups()
   #scannedAt: bigint | undefined
@@ -174,9 +175,16 @@ class IndexChecks {
         throw damaged('a chunk lies outside the listed packs')
       this.#named.add(chunk.pack)
     }
+    if (chunk.delta) this.#difference(chunk, chunk.delta.base)
     this.#hashes.add(rawHash)
     this.#lengths.push(chunk.rawLength)
     return chunk
+  }
+
+  #difference({chunk, rawLength}: ChunkRecord, base: number): void {
+    if (this.#differences.has(base)) throw damaged("a delta's base is itself a difference")
+    if (this.#lengths[base] !== rawLength) throw damaged("a delta's base has another length")
+    this.#differences.add(chunk)
   }
 
   #entry(entry: Entry): IndexLine {

@@ -89,13 +89,14 @@ describe('a frame', () => {
     {transform: 3},
     {codec: 1},
     {version: 9, codec: 9, length: 57},
+    {length: 88, delta: 2},
   ])('with a header that lies is refused: %j', async (parts) => {
     await expect(decode(Buffer.concat([header(parts), RAW]))).rejects.toMatchObject({
       code: 'INTEGRITY',
     })
   })
 
-  it.each<Parts>([{version: 2}, {encryption: 1}, {codec: 2}, {length: 88, delta: 2}])(
+  it.each<Parts>([{version: 2}, {encryption: 1}, {codec: 2}])(
     'of a later release is refused as newer: %j',
     async (parts) => {
       await expect(decode(Buffer.concat([header(parts), RAW]))).rejects.toMatchObject({

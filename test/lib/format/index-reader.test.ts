@@ -144,6 +144,17 @@ const LIES: Record<string, (lines: Line[]) => unknown> = {
   'an unknown codec': (lines) => set(lines[2], {codec: 'toString'}),
   'an unknown delta': (lines) => set(lines[5], {delta: {op: 'none', base: 0}}),
   'a delta of itself': (lines) => set(lines[5], {delta: {op: 'xor', base: 1}}),
+  'an ordered delta of bytes': (lines) => set(lines[5], {delta: {op: 'ordered', base: 0}}),
+  'a delta of a later chunk': (lines) => set(lines[5], {delta: {op: 'xor', base: 2}}),
+  'a delta of a delta': (lines) =>
+    lines.splice(6, 0, {
+      ...lines[5],
+      chunk: 2,
+      hash: '03'.repeat(32),
+      at: 180,
+      delta: {op: 'xor', base: 1},
+    }),
+  'a delta of a longer chunk': (lines) => set(lines[2], {raw: 101}),
   'an extent of a later chunk': (lines) => set(lines[3], {extents: [[0, 1, 0, 100]]}),
   'an extent outside its chunk': (lines) => set(lines[3], {extents: [[0, 0, 1, 100]]}),
   'extents that overlap': (lines) =>
