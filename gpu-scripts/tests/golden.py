@@ -9,6 +9,7 @@ from typing import Any
 from dumont_worker.entry import ChunkRecord, Entry
 from dumont_worker.frame import decode_frame
 from dumont_worker.index import IndexReader, PackRecord, decode_packs
+from dumont_worker.native import blake3
 
 DIRECTORY = Path(__file__).parents[2] / "test/fixtures/format-1"
 STORE = DIRECTORY / "store"
@@ -51,7 +52,9 @@ def contents(snapshot: str) -> Iterator[tuple[Entry, bytes]]:
         if not isinstance(line, Entry):
             record = line[1]
             frame = pack_bytes[record.pack][record.at : record.at + record.stored]
-            chunks.append(bytes(decode_frame(frame, record.hash, record.raw, record.frame)))
+            base = {blake3(chunks[record.base[1]]): chunks[record.base[1]]} if record.base else {}
+            what = (record.hash, record.raw, record.frame)
+            chunks.append(bytes(decode_frame(frame, *what, find_base=base.__getitem__)))
             continue
         content = bytearray(line.size)
         for e in line.extents:

@@ -14,24 +14,31 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from dumont_worker import index
+from dumont_worker import delta, index
 from dumont_worker.byte_string import to_json
-from dumont_worker.codecs.choose import encode_chunk
+from dumont_worker.codecs.base import Encoded
+from dumont_worker.codecs.choose import encode_chunk, transform_of
 from dumont_worker.content_hash import small_hash
 from dumont_worker.entry import ChunkRecord, Entry, Extent, Stat
 from dumont_worker.frame import encode_frame
 from dumont_worker.index import IndexSummary, IndexWriter, PackRecord, encode_packs
 from dumont_worker.native import blake3
+from dumont_worker.planes import encode_planes
 
 FIRST = "20261123T140200Z-golden"
 SECOND = "20261123T150200Z-golde2"
+THIRD = "20261123T160200Z-golde3"
 LINEAGE = "0123456789abcdef0123456789abcdef"
 SECOND_NS = 10**9
 START = 1_795_442_520 * SECOND_NS
 NEW = 1_795_446_120 * SECOND_NS
+NEWEST = 1_795_449_720 * SECOND_NS
 
 Data = list[tuple[int, bytes]]
 """A file's content: stretches by offset, holes between them."""
+
+Difference = tuple[str, bytes]
+"""How a chunk is to differ, and the raw bytes of its base."""
 
 dice = random.Random(20261123)
 
@@ -52,6 +59,29 @@ BUNDLE = b"".join([b"small file %d\n" % n for n in range(7)])
 """Seven small files in one chunk, 13 bytes each."""
 TEXT = b"".join([b"line %d of a file that zstd makes small\n" % n for n in range(60_000)])
 RANDOM = dice.randbytes(5_000)
+
+
+def moved(raw: bytes, width: int, often: int) -> bytes:
+    """Floats near those of `raw`: up to four numbers away, every so many not at all."""
+    words = bytearray(raw)
+    for at in range(0, len(raw) - width + 1, width):
+        if dice.randrange(often):
+            place = slice(at, at + width)
+            number = int.from_bytes(words[place], "little") + dice.randrange(-4, 5)
+            words[place] = (number % (1 << (8 * width))).to_bytes(width, "little")
+    return bytes(words)
+
+
+TUNED_BF16 = moved(BF16, 2, 3)
+BASE_FP32 = NAN[::-1] + floats(5_000, True) + b"tail"
+STEP_FP32 = NAN + moved(BASE_FP32, 4, 9)[24:-4] + b"liat"
+XOR_FP32 = moved(BASE_FP32, 4, 2)[:-4] + b"TAIL"
+WIDE_WORDS = [word for (word,) in struct.iter_unpack("<I", WIDENED[:-1])]
+TUNED_WIDE = b"".join([struct.pack("<I", w ^ dice.randrange(3) << 16) for w in WIDE_WORDS]) + b"E"
+OTHER_TEXT = TEXT[:100_000]
+TYPED_OVER = OTHER_TEXT.replace(b"9", b"8")
+NOISE = dice.randbytes(700)
+OTHER_NOISE = dice.randbytes(700)
 
 ACL = struct.pack("<I", 2) + b"".join(
     [struct.pack("<HHI", *one) for one in ((1, 6, 2**32 - 1), (2, 4, 1000), (4, 4, 2**32 - 1))]
@@ -75,20 +105,28 @@ class Snapshot:
         self.expected: list[dict[str, object]] = []
         self.inode = 1000
         self.sums = {"raw": 0, "new": 0, "all": 0}
+        self.delta = {"raw": 0, "stored": 0, "alone": 0}
         self.codecs: dict[str, dict[str, int]] = {}
         self.own = 0
         if parent:
             self.packs = list(parent.packs)
             self.own = len(self.packs)
 
-    def chunk(self, raw: bytes, width: int | None) -> int:
+    def chunk(self, raw: bytes, width: int | None, differs: Difference | None = None) -> int:
         raw_hash = blake3(raw)
         if raw_hash in self.numbers:
             return self.numbers[raw_hash]
         record = self.parent.records.get(raw_hash) if self.parent else None
         if record is None:
             encoded = encode_chunk(raw, width, "auto", 3)
-            frame = b"".join(encode_frame(len(raw), raw_hash, encoded))
+            alone = 56 + encoded.length
+            base = named = None
+            if differs is not None:
+                base = (differs[0], blake3(differs[1]))
+                # The line of a base stands before those of its differences.
+                named = (differs[0], self.chunk(differs[1], width))
+                encoded = encode_difference(raw, differs, width)
+            frame = b"".join(encode_frame(len(raw), raw_hash, encoded, base))
             record = ChunkRecord(
                 raw_hash,
                 len(raw),
@@ -98,12 +136,17 @@ class Snapshot:
                 blake3(frame),
                 encoded.transform,
                 encoded.codec,
+                named,
             )
             self.pack += frame
             self.sums["new"] += len(raw)
-            sums = self.codecs.setdefault(
-                f"{record.transform}/{record.codec}", {"raw": 0, "stored": 0}
-            )
+            kind = f"{record.transform}/{record.codec}"
+            if named is not None:
+                kind = f"{named[0]}/{kind}"
+                self.delta["raw"] += len(raw)
+                self.delta["stored"] += len(frame)
+                self.delta["alone"] += alone
+            sums = self.codecs.setdefault(kind, {"raw": 0, "stored": 0})
             sums["raw"] += len(raw)
             sums["stored"] += len(frame)
         self.sums["all"] += record.stored
@@ -121,6 +164,7 @@ class Snapshot:
         cut: int = 1 << 20,
         root: int = 0,
         bundle: bytes | None = None,
+        differs: Difference | None = None,
         **more: object,
     ) -> Entry:
         end = size if size is not None else sum(len(piece) for _, piece in data)
@@ -134,7 +178,9 @@ class Snapshot:
                 continue
             for at in range(0, len(stretch), cut):
                 piece = stretch[at : at + cut]
-                extents.append(Extent(offset + at, self.chunk(piece, width), 0, len(piece)))
+                extents.append(
+                    Extent(offset + at, self.chunk(piece, width, differs), 0, len(piece))
+                )
         self.inode += 1
         fields: dict[str, object] = {
             "mode": 0o644,
@@ -168,9 +214,7 @@ class Snapshot:
         return entry
 
     def link(self, path: bytes, first: Entry, sha256: str | None) -> None:
-        fields = {name: getattr(first, name) for name in Entry.__slots__}
-        fields |= {"path": path, "link": (first.root, first.path)}
-        self.add(Entry(**fields), sha256)
+        self.add(first._replace(path=path, link=(first.root, first.path)), sha256)
 
     def add(self, entry: Entry, sha256: str | None) -> None:
         self.writer.entry(entry)
@@ -190,6 +234,14 @@ class Snapshot:
             write(self.store / f"index/{self.name}/{number}", data)
         write(self.store / f"index/{self.name}/packs", encode_packs(self.name, self.packs))
         return summary
+
+
+def encode_difference(raw: bytes, differs: Difference, width: int | None) -> Encoded:
+    """What the page allows for a difference, whether or not the worker would ever store it."""
+    change = delta.difference(raw, differs[1], differs[0], width or 1)
+    if width is None:
+        return encode_chunk(bytes(change), 1, "auto", 3)
+    return encode_planes(change, transform_of(change, width))
 
 
 def expectation(entry: Entry, sha256: str | None) -> dict[str, object]:
@@ -264,6 +316,25 @@ def fill_second(s: Snapshot) -> None:
     s.file(b"", [(0, b"a root that is a file\n")], root=1, mtime=2**63 + 5)
 
 
+def fill_third(s: Snapshot) -> None:
+    """Differences from a chunk that nothing uses any more, from another file's, of every sort."""
+    s.other("dir", b"", 0o755, mtime=NEWEST)
+    s.file(b"bf16.safetensors", [(0, TUNED_BF16)], width=2, differs=("ordered", BF16), mtime=NEWEST)
+    s.file(b"bytes", [(0, OTHER_TEXT)], width=None)
+    s.file(b"bytes typed over", [(0, TYPED_OVER)], width=None, differs=("xor", OTHER_TEXT))
+    s.other("dir", b"checkpoints", 0o755)
+    s.file(b"checkpoints/step-1", [(0, BASE_FP32)], width=4)
+    s.file(b"checkpoints/step-2", [(0, STEP_FP32)], width=4, differs=("ordered", BASE_FP32))
+    s.file(b"checkpoints/step-3", [(0, XOR_FP32)], width=4, differs=("xor", BASE_FP32))
+    s.file(b"copy of step-2", [(8, STEP_FP32)], size=8 + len(STEP_FP32), width=4)
+    s.file(b"new", [(0, b"written between the snapshots\n")], mtime=NEW)
+    s.file(b"noise", [(0, NOISE)], width=None)
+    s.file(b"noise of noise", [(0, OTHER_NOISE)], width=None, differs=("xor", NOISE))
+    s.file(b"wide", [(0, WIDENED)], width=4)
+    s.file(b"wide tuned", [(0, TUNED_WIDE)], width=4, differs=("xor", WIDENED))
+    s.file(b"", [(0, b"a root that is a file\n")], root=1, mtime=2**63 + 5)
+
+
 def manifest(s: Snapshot, summary: IndexSummary, sequence: int, created: str) -> bytes:
     def described(key: str) -> dict[str, object]:
         data = (s.store / key).read_bytes()
@@ -322,7 +393,8 @@ def manifest(s: Snapshot, summary: IndexSummary, sequence: int, created: str) ->
             "torn": sum(bool(one["torn"]) for one in s.expected),
             "unreadable": 0,
         },
-        "bytes": {**s.sums, "stored": len(s.pack), "codecs": s.codecs},
+        "bytes": {**s.sums, "stored": len(s.pack), "codecs": s.codecs}
+        | ({"delta": s.delta} if s.delta["raw"] else {}),
         "seconds": {"scan": 0.25, "transfer": 1.5, "total": 2},
         "index": {
             "segments": [described(f"index/{s.name}/{n}") for n in sorted(s.segments)],
@@ -370,7 +442,14 @@ def main(directory: Path) -> None:
         store / f"snapshots/{SECOND}.json",
         manifest(second, summary, 2, "2026-11-23T15:02:05.000Z"),
     )
-    expected = {FIRST: first.expected, SECOND: second.expected}
+    third = Snapshot(store, THIRD, NEWEST, second)
+    fill_third(third)
+    summary = third.close()
+    write(
+        store / f"snapshots/{THIRD}.json",
+        manifest(third, summary, 3, "2026-11-23T16:02:07.500Z"),
+    )
+    expected = {FIRST: first.expected, SECOND: second.expected, THIRD: third.expected}
     write(directory / "expected.json", json.dumps(expected, indent=1).encode())
 
 

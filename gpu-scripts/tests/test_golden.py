@@ -84,6 +84,17 @@ def test_the_golden_store_holds_every_transform_and_kind() -> None:
     assert kinds == {"file", "dir", "symlink", "fifo", "char", "block"}
 
 
+def test_the_golden_store_holds_every_difference() -> None:
+    records = golden.records(golden.SNAPSHOTS[2])
+    assert {(r.base[0], r.transform) for r in records if r.base is not None} == {
+        ("ordered", "planes2"),
+        ("ordered", "planes4"),
+        ("xor", "planes2of4"),
+        ("xor", "planes4"),
+        ("xor", "none"),
+    }
+
+
 def test_a_flipped_bit_anywhere_in_a_frame_is_noticed() -> None:
     dice = random.Random(1)
     snapshot = golden.SNAPSHOTS[0]

@@ -114,6 +114,30 @@ it('lists an incremental snapshot whose chunks lie in packs of its parent', asyn
   expect((await linesOf(second)).length).toBeLessThan((await linesOf(first)).length)
 })
 
+it('lists a snapshot that differs from chunks of snapshots before it', async () => {
+  const [, second = '', third = ''] = snapshots
+  const chunks = await chunksOf(third)
+  const differing = chunks.flatMap(({delta, transform}) =>
+    delta ? [`${delta.operation} ${transform}`] : [],
+  )
+  expect(differing.toSorted()).toEqual([
+    'ordered planes2',
+    'ordered planes4',
+    'xor none',
+    'xor none',
+    'xor planes2of4',
+    'xor planes4',
+  ])
+  // The base of the first lies in the first snapshot's pack, and no file has it any more.
+  const [base, change] = chunks
+  expect(change?.delta?.base).toBe(base?.chunk)
+  expect((await packsOf(third)).map(({key}) => key.split('/')[1])).toEqual([first, second, third])
+  const used = (await linesOf(third)).flatMap((line) =>
+    line.sort === 'entry' ? line.entry.extents.map(({chunk}) => chunk) : [],
+  )
+  expect(used).not.toContain(base?.chunk)
+})
+
 function flipped(bytes: Uint8Array, place: number): Uint8Array {
   const copy = Uint8Array.from(bytes)
   copy[place] = (copy[place] ?? 0) ^ (1 << (place % 8))

@@ -79,10 +79,10 @@ export async function* contentsOf(
   const chunks: Uint8Array[] = []
   for (const line of await linesOf(snapshot)) {
     if (line.sort === 'chunk') {
-      const {at, pack, stored} = line.chunk
-      chunks.push(
-        await decodeFrame(packs[pack]?.subarray(at, at + stored) ?? Buffer.alloc(0), line.chunk),
-      )
+      const {at, delta, pack, stored} = line.chunk
+      const frame = packs[pack]?.subarray(at, at + stored) ?? Buffer.alloc(0)
+      const base = chunks[delta?.base ?? -1] ?? Buffer.alloc(0)
+      chunks.push(await decodeFrame(frame, line.chunk, () => Promise.resolve(base)))
       continue
     }
     const content = Buffer.alloc(line.entry.size)
