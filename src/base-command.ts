@@ -89,7 +89,7 @@ export abstract class BaseCommand extends Command {
     await super.init()
     // Everything that waits listens to it, and parts and packs wait by the dozen.
     setMaxListeners(0, this.signal)
-    for (const name of SIGNALS) process.on(name, this.interrupt)
+    for (const name of SIGNALS) process.removeAllListeners(name).on(name, this.interrupt)
   }
 
   protected override async finally(failure: Error | undefined): Promise<void> {

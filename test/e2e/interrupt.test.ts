@@ -74,6 +74,14 @@ whereS3Is('Ctrl-C', () => {
     expect(await differences(workspace, target)).toEqual([])
   })
 
+  test('before a command has begun ends with the same code', async () => {
+    // bin/run.js sets this before it loads anything.
+    const begun = 'process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'
+    const kill = `const t = setInterval(() => ${begun} && process.kill(process.pid, 'SIGINT'), 0); t.unref()`
+    const env = {NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(kill)}`}
+    expect(await startDumont(['snapshot', 'list'], {env}).ended).toMatchObject({code: 130})
+  })
+
   test('kill -9 of the command ends the worker too, and the same command goes on', async () => {
     proxy.inject({fault: {kind: 'stall'}, method: 'PUT', path: /\/packs\//u, skip: 2, times: 999})
     const command = ['snapshot', 'create', ...place('killed'), workspace]
