@@ -5,6 +5,7 @@ Fetches stretches of packs, proves and decodes their chunks, writes files.
 
 import contextlib
 import mmap
+import os
 import queue
 import threading
 from typing import Any
@@ -304,5 +305,7 @@ class Engine:
 
 def run(port: Port, number: int, settings: dict[str, Any]) -> None:
     """Do an engine's part of a restore until the coordinator says end."""
+    # Every file made here is told its mode, and is private unless it has its final one already.
+    os.umask(0)
     engine = Engine(port, number, settings)
     engine.serve()

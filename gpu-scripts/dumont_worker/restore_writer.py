@@ -16,6 +16,7 @@ from .errors import WorkerError, integrity
 from .frame import decode_frame
 from .metadata import Meta, Policy
 from .native import BytesLike, blake3
+from .newborn import Newborn
 from .restore_run import Failure, failure_of
 from .target import Directories
 
@@ -82,7 +83,7 @@ class Writer:
         self._left: list[int] = []
         self._failures: dict[int, Failure] = {}
         self._issues: list[tuple[int, str, str]] = []
-        self._acls: dict[int, bool] = {}
+        self._newborn = Newborn()
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -96,7 +97,8 @@ class Writer:
         """
         self._task = task
         self._left = [whole[4] if whole else -1 for _, _, _, whole in task.files]
-        self._failures, self._issues, self._identity, self._acls = {}, [], {}, {}
+        self._failures, self._issues, self._identity = {}, [], {}
+        self._newborn = Newborn()
         written = 0
         try:
             for place in range(len(task.files)):
@@ -215,9 +217,9 @@ class Writer:
 
         `known` is the hash of the data where it is proven already.
         """
-        whole = self._task.files[place][3]
+        _, group, _, whole = self._task.files[place]
         assert whole is not None  # only whole files are finished here
-        _, _, size, expected, _ = whole
+        _, fields, size, expected, _ = whole
         data, at, length, offset = piece or (memoryview(b""), 0, 0, 0)
         if (
             piece
@@ -226,12 +228,13 @@ class Writer:
         ):
             raise integrity("its content is not what the index says")
         directory = self._directory(place)
-        fd = target.create_file(directory, self._temp(place))
+        temp, meta = self._temp(place), Meta(*fields)
+        fd, has_all = self._newborn.create(group, directory, temp, meta)
         try:
             self._direct.write(fd, data, at, length, offset)
             if offset + length != size:
                 os.ftruncate(fd, size)
-            self._finish(place, fd, directory)
+            self._finish(place, fd, directory, has_all)
         finally:
             os.close(fd)
 
@@ -271,14 +274,17 @@ class Writer:
             os.close(oldest)
         return fd
 
-    def _finish(self, place: int, fd: int, directory: int) -> None:
+    def _finish(self, place: int, fd: int, directory: int, has_all: bool = False) -> None:
+        """Set a file's metadata, or its times where it `has_all` else, and put it in place."""
         number, group, _, whole = self._task.files[place]
         assert whole is not None
         name, meta = whole[0], Meta(*whole[1])
-        acl = self._acls.get(group)
-        if acl is None:
-            acl = self._acls[group] = metadata.has_default_acl(target.by_descriptor(directory))
-        issues = metadata.apply(fd, "file", meta, self._policy, clean=acl)
+        if has_all:
+            os.utime(fd, ns=(meta.mtime, meta.mtime))
+            target.put_in_place(directory, self._temp(place), name)
+            return
+        clean = self._newborn.inherits(group, directory)
+        issues = metadata.apply(fd, "file", meta, self._policy, clean=clean)
         target.put_in_place(directory, self._temp(place), name)
         self._issues += [(number, *issue) for issue in issues]
 

@@ -237,12 +237,21 @@ def is_temp_of(name: bytes, runs: frozenset[bytes]) -> bool:
     return bool(dash) and run in runs and number != b"" and not number.strip(b"0123456789abcdef")
 
 
-def create_file(directory: int, temp: bytes) -> int:
-    """Create a new, private regular file.
+def create_file(directory: int, temp: bytes, mode: int = 0o600) -> int:
+    """Create a new regular file, private unless told otherwise.
 
     OSError (EEXIST) when the name is taken, be it by a link.
     """
-    return os.open(temp, CREATE_FILE, 0o600, dir_fd=directory)
+    return os.open(temp, CREATE_FILE, mode, dir_fd=directory)
+
+
+def status(fd: int) -> os.stat_result:
+    """Return what an open file is like; it is closed when that fails (OSError)."""
+    try:
+        return os.fstat(fd)
+    except OSError:
+        os.close(fd)
+        raise
 
 
 def reopen_file(directory: int, temp: bytes, identity: tuple[int, int]) -> int:
