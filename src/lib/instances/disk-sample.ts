@@ -42,7 +42,7 @@ export async function compareSample(
   {limit, pieces}: {readonly limit: number; readonly pieces: readonly SamplePiece[]},
   signal?: AbortSignal,
 ): Promise<SampleResult> {
-  const stored = new StoredPieces(store, packs, await chunksOf(pieces, lines()))
+  const stored = new StoredPieces(store, packs, await chunksOf(pieces, lines))
   const result = {bytes: 0, different: [] as string[], files: 0}
   for (let start = 0; start < pieces.length && stored.bytesRead < limit; start += BATCH) {
     // Neighbours share chunks, so a batch is read in the order of the index.
@@ -59,9 +59,10 @@ export async function compareSample(
   return {...result, bytesRead: stored.bytesRead}
 }
 
+/** The chunks of these pieces, and those that they differ from. */
 async function chunksOf(
   pieces: readonly SamplePiece[],
-  lines: AsyncIterable<IndexLine>,
+  lines: SampleSource['lines'],
 ): Promise<ReadonlyMap<number, ChunkRecord>> {
   const wanted = new Set(
     pieces.flatMap(({entry, length, offset}) =>
@@ -72,6 +73,16 @@ async function chunksOf(
         .map(({chunk}) => chunk),
     ),
   )
+  const chunks = await recordsOf(wanted, lines())
+  const bases = new Set([...chunks.values()].flatMap(({delta}) => (delta ? [delta.base] : [])))
+  // A base stands before what shows that it is one.
+  return bases.size === 0 ? chunks : new Map([...chunks, ...(await recordsOf(bases, lines()))])
+}
+
+async function recordsOf(
+  wanted: ReadonlySet<number>,
+  lines: AsyncIterable<IndexLine>,
+): Promise<ReadonlyMap<number, ChunkRecord>> {
   const chunks = new Map<number, ChunkRecord>()
   for await (const line of lines)
     if (line.sort === 'chunk' && wanted.has(line.chunk.chunk))

@@ -40,7 +40,8 @@ export async function proveSnapshot(
   const packs = await readPacks(store, manifest, signal)
   const total = packs.reduce((sum, {length}) => sum + length, 0)
   const share = Math.min(sample, total === 0 ? 1 : sampleBytes / total)
-  const bounded = {level: share > 0 ? level : 'listed', manifest, sample: share} as const
+  const chosen = share > 0 ? level : 'listed'
+  const bounded = {level: chosen, limit: sampleBytes, manifest, sample: share} as const
   const {bytesRead, damaged, damagedFiles, packsRead} = await verifySnapshot(
     service,
     bounded,

@@ -5,6 +5,7 @@ import {decodeFrame} from '../format/frame.js'
 import type {PackRecord} from '../format/pack-list.js'
 import {isExactly, pinOf, samePin} from '../store/pin.js'
 import type {Store} from '../store/store.js'
+import type {StoredChunks} from './stored-chunks.js'
 
 /** Why the store's own word about a pack is not what the snapshot needs; undefined when it is. */
 export async function headProblem(
@@ -23,49 +24,63 @@ export interface PackReading {
   readonly reason: string | undefined
   /** Numbers of the chunks that cannot be had from this pack any more. */
   readonly badChunks: readonly number[]
+  /** Numbers of chunks, in whatever pack, that are damaged and that some of this pack differ from. */
+  readonly badBases: readonly number[]
 }
 
-/** Reads one pack whole and checks its checksum and every chunk in it; with `decode` also what they decode to. */
+/** Reads one pack whole and checks its checksum and every chunk in it; with `bases` also what they decode to. */
 export async function readProblem(
   store: Store,
   pack: PackRecord,
-  {chunks, decode}: {readonly chunks: readonly ChunkRecord[]; readonly decode: boolean},
+  {bases, chunks}: {readonly chunks: readonly ChunkRecord[]; readonly bases?: StoredChunks},
   signal?: AbortSignal,
 ): Promise<PackReading> {
-  const bytes = await getOrDamage(store, pack, signal)
-  if (typeof bytes === 'string') return {badChunks: chunks.map(({chunk}) => chunk), reason: bytes}
+  const bytes = await unlessDamaged(() => store.get(pack.key, {limit: pack.length}, signal))
+  if (typeof bytes === 'string')
+    return {badBases: [], badChunks: chunks.map(({chunk}) => chunk), reason: bytes}
   const badChunks: number[] = []
-  for (const chunk of chunks) {
+  const badBases = new Set<number>()
+  // Those that differ from the same chunk follow one another, so that it is read once.
+  for (const chunk of chunks.toSorted((one, other) => baseOf(one) - baseOf(other))) {
     const frame = bytes.subarray(chunk.at, chunk.at + chunk.stored)
-    if (!(await isGood(frame, chunk, decode))) badChunks.push(chunk.chunk)
+    const flaw = await flawOf(frame, {bases, chunk}, signal)
+    if (flaw === 'damaged') badChunks.push(chunk.chunk)
+    else if (flaw === 'base') badBases.add(baseOf(chunk))
   }
+  const found = {badBases: [...badBases], badChunks}
   if (badChunks.length > 0)
-    return {badChunks, reason: `${badChunks.length} of ${chunks.length} chunks are damaged`}
+    return {...found, reason: `${badChunks.length} of ${chunks.length} chunks are damaged`}
   const whole = bytes.length === pack.length && samePin(pinOf(pack.pin.kind, bytes), pack.pin)
-  return {badChunks, reason: whole ? undefined : 'its bytes have changed outside the chunks in use'}
+  return {...found, reason: whole ? undefined : 'its bytes have changed outside the chunks in use'}
 }
 
-async function getOrDamage(
-  store: Store,
-  pack: PackRecord,
+async function flawOf(
+  frame: Uint8Array,
+  {bases, chunk}: {readonly chunk: ChunkRecord; readonly bases: StoredChunks | undefined},
   signal?: AbortSignal,
-): Promise<Uint8Array | string> {
+): Promise<'base' | 'damaged' | undefined> {
+  if (frame.length !== chunk.stored) return 'damaged'
+  if (!bases) return (await loadBlake3()).hex(frame) === chunk.frameHash ? undefined : 'damaged'
+  const {delta} = chunk
+  const base = delta && (await unlessDamaged(() => bases.raw(delta.base, signal)))
+  if (typeof base === 'string')
+    return (await loadBlake3()).hex(frame) === chunk.frameHash ? 'base' : 'damaged'
+  const raw = await unlessDamaged(() =>
+    decodeFrame(frame, chunk, base && (() => Promise.resolve(base))),
+  )
+  return typeof raw === 'string' ? 'damaged' : undefined
+}
+
+function baseOf({delta}: ChunkRecord): number {
+  return delta?.base ?? -1
+}
+
+/** What is damaged about it instead, as text. */
+async function unlessDamaged<T>(read: () => Promise<T>): Promise<T | string> {
   try {
-    return await store.get(pack.key, {limit: pack.length}, signal)
+    return await read()
   } catch (error) {
     if (isDumontError(error) && error.code === 'INTEGRITY') return error.message
-    throw error
-  }
-}
-
-async function isGood(frame: Uint8Array, chunk: ChunkRecord, decode: boolean): Promise<boolean> {
-  if (frame.length !== chunk.stored) return false
-  if (!decode) return (await loadBlake3()).hex(frame) === chunk.frameHash
-  try {
-    await decodeFrame(frame, chunk)
-    return true
-  } catch (error) {
-    if (isDumontError(error) && error.code === 'INTEGRITY') return false
     throw error
   }
 }

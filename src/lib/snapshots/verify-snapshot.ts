@@ -5,10 +5,12 @@ import {summarise, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {Report} from '../progress/events.js'
-import {Findings, type ChunksByPack, type Damage} from './findings.js'
+import {bytesOfBases, drawPacks} from './draw-packs.js'
+import {Findings, type ChunkBook, type Damage} from './findings.js'
 import {mapBounded} from './map-bounded.js'
 import {headProblem, readProblem} from './pack-check.js'
 import type {StoreService} from './service.js'
+import {StoredChunks} from './stored-chunks.js'
 import {readPacks, readStoredIndex} from './stored-index.js'
 
 /** `listed`: every object is there with size and checksum; `stored`: every byte read; `decoded`: every chunk decoded. */
@@ -19,12 +21,14 @@ export interface VerifyRequest {
   readonly level: VerifyLevel
   /** Share of the packs that `stored` and `decoded` read, above 0 up to 1. */
   readonly sample: number
+  /** Most bytes that are read from packs, though at least one pack is; everything that the sample asks for by default. */
+  readonly limit?: number
 }
 
-export interface VerifyResult extends Omit<VerifyRequest, 'manifest'> {
+export interface VerifyResult extends Omit<VerifyRequest, 'limit' | 'manifest'> {
   readonly id: string
   readonly packs: number
-  /** Packs whose bytes were read, and how many bytes and chunks that was. */
+  /** Packs whose bytes were read, and how many bytes and chunks that was; other packs' chunks that theirs differ from too. */
   readonly packsRead: number
   readonly bytesRead: number
   readonly chunksRead: number
@@ -35,8 +39,9 @@ export interface VerifyResult extends Omit<VerifyRequest, 'manifest'> {
 }
 
 const HEADS_AT_ONCE = 32
-// Two packs of at most 32 MiB each with one decoded chunk bound the memory.
+// Two packs of at most 32 MiB each, with one decoded chunk and its base, bound the memory, and these.
 const READS_AT_ONCE = 2
+const BASES_KEPT = 8
 
 /**
  * Checks a snapshot against the store from this machine alone. Damage of packs is a result, told file by file; a
@@ -44,7 +49,7 @@ const READS_AT_ONCE = 2
  */
 export async function verifySnapshot(
   {clock, random, report, store}: Pick<StoreService, 'clock' | 'random' | 'report' | 'store'>,
-  {level, manifest, sample}: VerifyRequest,
+  {level, limit, manifest, sample}: VerifyRequest,
   signal?: AbortSignal,
 ): Promise<VerifyResult> {
   const begun = clock.now()
@@ -59,12 +64,21 @@ export async function verifySnapshot(
     findings.headed(number, await headProblem(store, pack, signal))
   await mapBounded(packs, HEADS_AT_ONCE, lookAt, signal)
 
-  const drawn =
-    level === 'listed' ? [] : drawSample(findings.present(), sample, () => fraction(random))
+  const bases = new StoredChunks({
+    chunkOf: (number) => chunks.all[number],
+    kept: BASES_KEPT,
+    packs,
+    store,
+  })
+  const decode = level === 'decoded'
+  const cost = (pack: number): number =>
+    (packs[pack]?.length ?? 0) + (decode ? bytesOfBases(pack, chunks) : 0)
+  const lot = {cost, from: findings.present(), limit, random: () => fraction(random), share: sample}
+  const drawn = level === 'listed' ? [] : drawPacks(lot)
   const meter = new Meter(drawn, packs, report)
   const read = async (number: number): Promise<void> => {
     const pack = packs[number] as PackRecord
-    const what = {chunks: chunks.get(number) ?? [], decode: level === 'decoded'}
+    const what = {chunks: chunks.byPack.get(number) ?? [], ...(decode && {bases})}
     findings.read(number, await readProblem(store, pack, what, signal))
     meter.done(pack)
   }
@@ -72,11 +86,12 @@ export async function verifySnapshot(
   report({kind: 'step', state: 'done', step: 'check-packs'})
 
   const lines = (): AsyncIterable<IndexLine> => readStoredIndex(store, manifest, packs, signal)
+  const lost = findings.lost()
   return {
-    bytesRead: meter.bytes,
-    chunksRead: drawn.reduce((sum, number) => sum + (chunks.get(number)?.length ?? 0), 0),
+    bytesRead: meter.bytes + bases.bytesRead,
+    chunksRead: drawn.reduce((sum, number) => sum + (chunks.byPack.get(number)?.length ?? 0), 0),
     damaged: findings.damaged(),
-    damagedFiles: findings.bad.size === 0 ? [] : await filesOf(lines(), findings.bad),
+    damagedFiles: lost.size === 0 ? [] : await filesOf(lines(), lost),
     id: manifest.id,
     level,
     packs: packs.length,
@@ -90,13 +105,16 @@ export async function verifySnapshot(
 async function checkIndex(
   {decoders, id, index}: Manifest,
   lines: AsyncIterable<IndexLine>,
-): Promise<ChunksByPack> {
-  const chunks = new Map<number, ChunkRecord[]>()
+): Promise<ChunkBook> {
+  const all: ChunkRecord[] = []
+  const byPack = new Map<number, ChunkRecord[]>()
   async function* collect(): AsyncGenerator<IndexLine> {
     for await (const line of lines) {
       if (line.sort === 'chunk') {
-        const known = chunks.get(line.chunk.pack)
-        if (known === undefined) chunks.set(line.chunk.pack, [line.chunk])
+        // Their numbers count from 0 without a gap.
+        all.push(line.chunk)
+        const known = byPack.get(line.chunk.pack)
+        if (known === undefined) byPack.set(line.chunk.pack, [line.chunk])
         else known.push(line.chunk)
       }
       yield line
@@ -109,7 +127,7 @@ async function checkIndex(
     found.chunks === index.chunks &&
     found.decoders.join() === decoders.toSorted().join()
   if (!same) throw new DumontError('INTEGRITY', `the index of ${id} is not what its manifest says`)
-  return chunks
+  return {all, byPack}
 }
 
 class Meter {
@@ -136,21 +154,6 @@ class Meter {
     } as const
     this.#report({kind: 'transfer', progress})
   }
-}
-
-/** At least one of them; without replacement, in ascending order. */
-function drawSample(
-  from: readonly number[],
-  share: number,
-  random: () => number,
-): readonly number[] {
-  const rest = [...from]
-  const wanted = Math.min(rest.length, Math.max(1, Math.ceil(rest.length * share)))
-  for (let index = 0; index < wanted; index += 1) {
-    const other = index + Math.floor(random() * (rest.length - index))
-    ;[rest[index], rest[other]] = [rest[other] as number, rest[index] as number]
-  }
-  return rest.slice(0, wanted).toSorted((one, other) => one - other)
 }
 
 /** Evenly in [0, 1). */

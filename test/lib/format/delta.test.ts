@@ -158,10 +158,9 @@ describe('a frame that says what its chunk differs by', () => {
   })
 
   it('is refused where it orders numbers of no width', async () => {
-    await expect(decode(await frame(2), () => Promise.resolve(base))).rejects.toMatchObject({
-      code: 'INTEGRITY',
-      message: expect.stringContaining('without their width') as string,
-    })
+    await expect(decode(await frame(2), () => Promise.resolve(base))).rejects.toThrow(
+      'a difference of numbers without their width',
+    )
   })
 
   it('asks for no base before its own bytes are proven', async () => {
