@@ -37,11 +37,12 @@ def main(argv: list[str] | None = None) -> int:
 
         return engine.main(options.descriptor, options.parent)
     parser.add_argument("--private", required=True, help="the worker's own directory")
+    parser.add_argument("--nvcomp", help="directory with nvCOMP, for GPU processes alone")
     options = parser.parse_args(arguments)
     _use_native(options.native)
     from dumont_worker import serve  # noqa: PLC0415 - the path is set only now
 
-    return serve.main(os.fsencode(options.private), options.native)
+    return serve.main(os.fsencode(options.private), options.native, options.nvcomp)
 
 
 def _use_native(path: str | None) -> None:

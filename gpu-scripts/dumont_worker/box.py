@@ -7,13 +7,13 @@ import os
 import platform
 import pwd
 import secrets
-import shutil
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .gpu.devices import Device
+
 _CONTAINER_NAMES = (b"CONTAINER_ID", b"RUNPOD_POD_ID", b"VAST_CONTAINERLABEL")
-_GPU_FIELDS = "name,driver_version,memory.total,compute_cap"
 
 
 class PrivateDir:
@@ -64,7 +64,7 @@ def _private(path: str | bytes, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def host_facts(private: PrivateDir) -> dict[str, Any]:
+def host_facts(private: PrivateDir, gpus: Sequence[Device]) -> dict[str, Any]:
     """The `host` object of `hello`: what the manifest records, without the address."""
     return {
         "box": box_identity(private),
@@ -75,7 +75,7 @@ def host_facts(private: PrivateDir) -> dict[str, Any]:
         "python": platform.python_version(),
         "cpus": cpu_count(),
         "memory": memory_bytes(),
-        "gpus": _gpus(),
+        "gpus": [gpu.fact() for gpu in gpus],
     }
 
 
@@ -140,34 +140,3 @@ def _os_name() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")[:200]
     except OSError:
         return platform.system()
-
-
-def _gpus() -> list[dict[str, Any]]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    command = [program, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"]
-    try:
-        # A driver in trouble can hang for minutes; a snapshot does not need to know.
-        answer = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    if answer.returncode != 0:
-        return []
-    lines = answer.stdout[: 1 << 16].decode("utf-8", "replace").splitlines()
-    return [gpu for line in lines[:64] if (gpu := _gpu(line)) is not None]
-
-
-def _gpu(line: str) -> dict[str, Any] | None:
-    fields = [field.strip() for field in line.split(",")]
-    if len(fields) != 4:
-        return None
-    memory = int(fields[2]) << 20 if fields[2].isdigit() else 0
-    return {
-        "name": fields[0][:100],
-        "driver": fields[1][:40],
-        "memory": memory,
-        "capability": fields[3][:10],
-    }

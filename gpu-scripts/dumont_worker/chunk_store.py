@@ -4,12 +4,29 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .base_reader import Bases
-from .codecs.choose import encode_chunk
+from .codecs.base import Encoded
 from .create_messages import Chunk, Standing
 from .delta_encoder import DeltaEncoder
 from .frame import encode_frame
 from .native import BytesLike, blake3
 from .pack_builder import PackBuilder
+
+Encode = Callable[[BytesLike, int | None], Encoded]
+"""What the CPU makes of a chunk with an element width, as `encode_chunk` does."""
+Add = Callable[[BytesLike, bytes, int | None, Encoded | None], None]
+"""Stores a chunk by raw hash and width: as it is coded, or as the CPU codes it."""
+
+
+class Batch(Protocol):
+    """Chunks that wait for a GPU; see gpu/batch.py."""
+
+    def take(self, data: BytesLike, raw_hash: bytes, width: int | None) -> bool:
+        """Whether the chunk waits here now."""
+        ...
+
+    def flush(self) -> None:
+        """Stores all that waits."""
+        ...
 
 
 class Desk(Protocol):
@@ -29,21 +46,24 @@ class Desk(Protocol):
 
 
 class ChunkStore:
-    """Stores chunks that nobody else has; `on_stored` hears of each, `on_passed` of raw bytes."""
+    """Stores chunks that nobody else has; `on_stored` hears of each.
+
+    With a GPU, some wait until there are enough for it, or until `flush`.
+    """
 
     def __init__(
         self,
         desk: Desk,
         builder: PackBuilder,
-        codec: str,
-        level: Callable[[], int],
+        encode: Encode,
         on_stored: Callable[[Chunk], None],
+        batch: Callable[[Add], Batch | None] = lambda _: None,
     ) -> None:
         self._desk = desk
         self._builder = builder
-        self._codec = codec
-        self._level = level
+        self._encode = encode
         self._on_stored = on_stored
+        self._batch = batch(self._add)
         self._deltas: DeltaEncoder | None = None
         self.passed = 0
         """Raw bytes of chunks that others store, less those stored for others."""
@@ -62,6 +82,11 @@ class ChunkStore:
             self.passed += len(data)
         return raw_hash
 
+    def flush(self) -> None:
+        """Stores the chunks that wait."""
+        if self._batch is not None:
+            self._batch.flush()
+
     def _store_difference(
         self, data: memoryview, raw_hash: bytes, width: int | None, bases: Bases
     ) -> None:
@@ -71,6 +96,8 @@ class ChunkStore:
         if made is None:
             self._store_whole(data, raw_hash, width)
             return
+        # A base is told of before what differs from it.
+        self.flush()
         place = self._builder.add([made.frame])
         self._on_stored(
             Chunk(raw_hash, len(data), *place, made.transform, made.codec, made.base, made.alone)
@@ -82,6 +109,12 @@ class ChunkStore:
         self.passed -= len(data)
 
     def _store_whole(self, data: BytesLike, raw_hash: bytes, width: int | None) -> None:
-        encoded = encode_chunk(data, width, self._codec, self._level())
+        if self._batch is None or not self._batch.take(data, raw_hash, width):
+            self._add(data, raw_hash, width, None)
+
+    def _add(
+        self, data: BytesLike, raw_hash: bytes, width: int | None, coded: Encoded | None
+    ) -> None:
+        encoded = coded or self._encode(data, width)
         place = self._builder.add(encode_frame(len(data), raw_hash, encoded))
         self._on_stored(Chunk(raw_hash, len(data), *place, encoded.transform, encoded.codec))

@@ -48,11 +48,16 @@ class Totals:
     stored: int = 0
     all: int = 0
     codecs: dict[str, list[int]] = field(default_factory=dict)
+    delta: list[int] = field(default_factory=lambda: [0, 0, 0])
+    ans: bool = False
+    """Whether any chunk that is not inherited needs nvCOMP."""
 
     def fields(self) -> dict[str, object]:
         """The `bytes` of the manifest, but for `raw`."""
         codecs = {name: {"raw": raw, "stored": held} for name, (raw, held) in self.codecs.items()}
-        return {"new": self.new, "stored": self.stored, "all": self.all, "codecs": codecs}
+        sums = {"new": self.new, "stored": self.stored, "all": self.all, "codecs": codecs}
+        delta = dict(zip(("raw", "stored", "alone"), self.delta, strict=True))
+        return sums | ({"delta": delta} if self.delta[0] else {})
 
 
 class ChunkTable:
@@ -156,6 +161,10 @@ class ChunkTable:
             if chunk.base is not None and base is None:
                 return None
             number = self._name(self._record(pack, chunk, base))
+            if base is not None:
+                # A journal does not tell what a chunk would be alone.
+                told = (chunk.raw, chunk.stored, chunk.alone or chunk.stored)
+                self.totals.delta = [sum(two) for two in zip(self.totals.delta, told, strict=True)]
             with self._lock:
                 del self._located[raw_hash]
             return number
@@ -224,6 +233,7 @@ class ChunkTable:
         )
 
     def _record(self, pack: PackId, chunk: Chunk, base: int | None) -> ChunkRecord:
+        self.totals.ans = self.totals.ans or chunk.codec == "ans"
         return ChunkRecord(
             chunk.hash,
             chunk.raw,

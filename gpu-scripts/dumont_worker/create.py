@@ -12,6 +12,8 @@ from .create_crew import Crew
 from .create_source import Helpers, UnitSource
 from .create_window import Window
 from .earlier import accepted_packs
+from .gpu.requirement import Library, installed
+from .gpu.use import GpuUse, gpu_use
 from .index import IndexWriter, encode_packs
 from .index_upload import IndexUpload
 from .inheritance import Inheritance, open_parent
@@ -104,21 +106,24 @@ class _Create:
         """Does it all, and gives the result."""
         started = time.monotonic()
         request, link = self._request, self._link
-        plan = plan_memory(request.memory, request.parts, self._box.cpus)
+        gpu = self._gpu()
+        devices = len(gpu.devices) if gpu is not None else 0
+        plan = plan_memory(request.memory, request.parts, self._box.cpus, devices)
+        nvcomp = installed(gpu.directory) if gpu is not None and gpu.codec == "ans" else None
         scanned_at = min(file_system_clock(self._box.private.path), time.time_ns())
         parent = open_parent(link, self._desk, request.parent, [root.path for root in roots])
-        self._journal.load(request.parent.id if request.parent is not None else None)
+        self._journal.load(request.parent.id if request.parent is not None else None, nvcomp)
         upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled)
         writer = IndexWriter(request.snapshot, scanned_at, upload.emit)
         table = ChunkTable(writer, parent)
         self._reuse_earlier(table)
-        self._journal.start(request.snapshot, scanned_at)
+        self._journal.start(request.snapshot, scanned_at, nvcomp)
         window = Window(table, writer)
         inheritance = Inheritance(parent, self._journal, table)
         siblings = Siblings() if request.delta and request.codec != "none" else None
         helpers = Helpers(inheritance.recall, scan.starts_group, link.warn, siblings)
         source = UnitSource(iter(scan), roots, window, helpers)
-        crew = self._crew = Crew(link, request, plan, self._box.native)
+        crew = self._crew = Crew(link, request, plan, self._box.native, gpu)
         crew.attend(source, table, self._journal, self._desk)
         link.progress.phase(_SCAN)
         scanned = self._work(crew, source, window)
@@ -145,10 +150,18 @@ class _Create:
                 "merkle": summary.merkle,
             },
             "decoders": list(summary.decoders),
+            **_nvidia(crew, table, nvcomp),
             "warnings": dict(link.warnings),
             "notes": dict(link.notes),
             "reusedPacks": table.named_of("journal"),
         }
+
+    def _gpu(self) -> GpuUse | None:
+        """Which GPUs code; BOX_UNSUITABLE before anything is stored."""
+        codec, box = self._request.codec, self._box
+        if codec in ("ans", "gzstd"):
+            return gpu_use(codec, box.nvcomp, box.native, box.gpus)
+        return None
 
     def end(self) -> None:
         """Leaves no process and no thread behind."""
@@ -189,6 +202,13 @@ class _Create:
 
     def _pack_list(self, table: ChunkTable) -> bytes:
         return encode_packs(self._request.snapshot, table.pack_list())
+
+
+def _nvidia(crew: Crew, table: ChunkTable, version: str | None) -> dict[str, Any]:
+    """What a restore of the ANS chunks of this run, and of an interrupted one, needs."""
+    if not table.totals.ans:
+        return {}
+    return {"nvidia": crew.nvidia or Library(version or "", 0).requirement()}
 
 
 def _rounded(seconds: float) -> float:

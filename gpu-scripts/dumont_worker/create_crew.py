@@ -1,7 +1,7 @@
 """The engines of one create: hands units out, answers questions, takes what comes back."""
 
 import queue
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from .chunk_table import ChunkTable
@@ -12,6 +12,7 @@ from .create_window import Slot
 from .engine import Message
 from .engine_pool import EnginePool
 from .errors import WorkerError
+from .gpu.use import GpuUse
 from .journal import Journal
 from .memory_plan import MemoryPlan
 from .operator_desk import OperatorDesk
@@ -26,8 +27,15 @@ class Crew:
     """
 
     def __init__(
-        self, link: Link, request: CreateRequest, plan: MemoryPlan, native: str | None
+        self,
+        link: Link,
+        request: CreateRequest,
+        plan: MemoryPlan,
+        native: str | None,
+        gpu: GpuUse | None,
     ) -> None:
+        self.nvidia: dict[str, Any] | None = None
+        """The library that coded on a GPU, as the manifest records it."""
         self._link = link
         self._native = native
         self._plan = plan
@@ -36,9 +44,10 @@ class Crew:
             parts=plan.parts,
             buffers=plan.buffers,
             pack_size=plan.pack_size,
-            codec=request.codec,
+            codec="none" if request.codec == "none" else "auto",
             level=request.level,
             pin=request.pin,
+            gpu=gpu,
         )
         # One unit more than threads, so that none waits for the next.
         self._credits = plan.threads + 1
@@ -46,6 +55,7 @@ class Crew:
         self._events: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
         self._pool: EnginePool | None = None
         self._flushed = 0
+        self._warned = False
 
     def attend(
         self, source: UnitSource, table: ChunkTable, journal: Journal, desk: OperatorDesk
@@ -103,7 +113,7 @@ class Crew:
     def _send(self, unit: Work) -> None:
         if self._pool is None:
             self._link.progress.phase("transfer")
-            settings = asdict(self._settings)
+            settings = {one.name: getattr(self._settings, one.name) for one in fields(Settings)}
             count = self._plan.engines
             self._pool = EnginePool(count, "create", settings, self._on_message, self._native)
         engine = self._in_work.index(min(self._in_work))
@@ -162,8 +172,17 @@ class Crew:
             self._take_stored(engine, value)
         elif kind == "flushed":
             self._flushed += 1
+            self.nvidia = value or self.nvidia
+        elif kind == "gpu":
+            self._warn_of_gpu(str(value))
         else:
             raise WorkerError("WORKER", f"an engine sent an unknown message: {kind}")
+
+    def _warn_of_gpu(self, message: str) -> None:
+        """Tells the first trouble of all GPUs; every one ends in the CPU's codec."""
+        if not self._warned:
+            self._warned = True
+            self._link.warn("gpu", b"", message)
 
     def _take_done(self, engine: int, done: Any) -> None:
         table = self._table

@@ -6,16 +6,24 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .chunk_store import ChunkStore
+from .chunk_store import Add, ChunkStore
+from .codecs.base import Encoded
+from .codecs.choose import encode_chunk
 from .create_messages import Bundle, Chunk, StoredPack, Stretch
 from .engine import Message, Port
 from .engine_desk import EngineDesk
 from .engine_meter import Meter
+from .gpu.use import GpuUse
+from .native import BytesLike
 from .pack_builder import BufferPool, PackBuilder, SealedPack
 from .unit_reader import UnitReader
 from .upload import upload
+
+if TYPE_CHECKING:
+    from .gpu.batch import Batch
+    from .gpu.codec import GpuCodec
 
 _BEHIND = 3
 """Packs of an engine on their way at once: fewer, and the link is the one that waits."""
@@ -34,11 +42,16 @@ class Settings:
     level: int
     """The highest zstd level; a link that keeps up gets level 1."""
     pin: str
+    gpu: GpuUse | None
 
 
 def run(port: Port, number: int, settings: dict[str, Any]) -> None:
     """Works until told to end; see engine.Role."""
-    _Engine(port, number, Settings(**settings)).run()
+    engine = _Engine(port, number, Settings(**settings))
+    try:
+        engine.run()
+    finally:
+        engine.close()
 
 
 class _Engine:
@@ -54,6 +67,7 @@ class _Engine:
         self._pool = BufferPool(settings.buffers, settings.pack_size)
         self._numbers = itertools.count()
         self._lock = threading.Condition()
+        self._gpu = _gpu_codec(port, number, settings.gpu)
         self._unsent = 0
         self._on_the_way = 0
         self._level = settings.level
@@ -79,6 +93,18 @@ class _Engine:
                 return
             if message[0] == "flush":
                 self._flush()
+
+    def _batch(self, add: Add) -> "Batch | None":
+        if self._gpu is None:
+            return None
+        from .gpu.batch import Batch  # noqa: PLC0415 - few engines need it
+
+        return Batch(self._gpu, add)
+
+    def close(self) -> None:
+        """Leaves no GPU process behind."""
+        if self._gpu is not None:
+            self._gpu.close()
 
     def _start(self, task: Callable[[], None]) -> None:
         def guarded() -> None:
@@ -122,7 +148,8 @@ class _Engine:
             while self._unsent and not self._port.failed.is_set():
                 self._lock.wait(0.5)
         self._meter.flush()
-        self._port.send(("flushed",))
+        library = self._gpu.library if self._gpu is not None else None
+        self._port.send(("flushed", library and library.requirement()))
 
     def _upload(self, slot: int) -> None:
         while True:
@@ -162,10 +189,21 @@ class _Engine:
             reader.chunks.append(chunk)
             self._meter.add(chunk.raw, chunk.stored)
 
-        store = ChunkStore(self._desk, builder, self._settings.codec, lambda: self._level, note)
-        reader = UnitReader(self._desk, store.store)
+        def encode(data: BytesLike, width: int | None) -> Encoded:
+            return encode_chunk(data, width, self._settings.codec, self._level)
+
+        store = ChunkStore(self._desk, builder, encode, note, self._batch)
+        reader = UnitReader(self._desk, store.store, store.flush)
         while True:
             done = reader.read(self._units.get())
             self._meter.add(reader.uncounted + store.passed, 0)
             store.passed = 0
             self._port.send(("done", done))
+
+
+def _gpu_codec(port: Port, number: int, use: GpuUse | None) -> "GpuCodec | None":
+    if use is None:
+        return None
+    from .gpu.codec import GpuCodec  # noqa: PLC0415 - few engines need it
+
+    return GpuCodec(use.setting(number), use.codec, lambda message: port.send(("gpu", message)))

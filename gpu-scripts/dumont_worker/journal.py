@@ -42,6 +42,8 @@ class Journal:
         """Opens and locks; raises LOCKED when another create of these roots is running."""
         self.packs: list[StoredPack] = []
         self._runs: list[tuple[str, int]] = []
+        self._nvcomp: str | None = None
+        self._written_by: str | None = None
         self._files: dict[int, tuple[int, int, int]] = {}
         self._file = _open_locked(path)
         # Lines, and whether they are to be on the disk before the next are taken.
@@ -50,8 +52,12 @@ class Journal:
         self._gathered: list[bytes] = []
         self._thread: threading.Thread | None = None
 
-    def load(self, parent: str | None) -> None:
-        """Reads earlier runs; forgets them when `parent` shows that they were committed."""
+    def load(self, parent: str | None, nvcomp: str | None = None) -> None:
+        """Reads earlier runs; forgets them when `parent` shows that they were committed.
+
+        Packs with ANS chunks count only if the same version of `nvcomp` is at hand that made them.
+        """
+        self._nvcomp = nvcomp
         if os.fstat(self._file.fileno()).st_size > _LARGEST:
             self._file.truncate(0)
         end = 0
@@ -68,11 +74,12 @@ class Journal:
             self._file.truncate(0)
             self.packs, self._runs, self._files = [], [], {}
 
-    def start(self, snapshot: str, scanned_at: int) -> None:
+    def start(self, snapshot: str, scanned_at: int, nvcomp: str | None = None) -> None:
         """Begins this run's lines."""
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
-        self._add(_json({"run": snapshot, "scannedAt": str(scanned_at)}), synced=True)
+        run = {"run": snapshot, "scannedAt": str(scanned_at)}
+        self._add(_json(run | ({"nvcomp": nvcomp} if nvcomp else {})), synced=True)
 
     def add_pack(self, pack: StoredPack) -> None:
         """Notes a pack that the store has accepted."""
@@ -172,10 +179,13 @@ class Journal:
     def _take(self, offset: int, length: int, value: dict[str, Any]) -> None:
         if "run" in value:
             self._runs.append((str(value["run"]), int(value["scannedAt"])))
+            self._written_by = value.get("nvcomp")
         elif "key" in value:
             number = len(self.packs)
             chunks = tuple(_chunk(number, fields) for fields in value["chunks"])
             kind, pin = value["pin"]
+            if self._nvcomp != self._written_by and any(one.codec == "ans" for one in chunks):
+                return
             self.packs.append(StoredPack(number, value["key"], value["length"], kind, pin, chunks))
         elif len(self._files) < _FILES_MOST:
             root, path = value["file"]

@@ -9,10 +9,15 @@ MIB = 1 << 20
 COORDINATOR = 64 * MIB
 ENGINE = 44 * MIB
 THREAD = 34 * MIB
+GPU_CODEC = 576 * MIB
+"""Of an engine with a GPU codec: shared memory, chunks that wait, and two processes, each of whose
+CUDA contexts takes some 200 MiB."""
 SMALLEST_PACK = 4 * MIB + 4096
 """Room for one chunk that does not shrink, and its header."""
 LARGEST_PACK = 16 * MIB
 ENGINES_MOST = 8
+ENGINES_A_GPU = 2
+"""While one copies, the other codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,28 @@ class MemoryPlan:
         return sum(self.parts[:engine])
 
 
-def plan_memory(memory: int, parts: int, cpus: int) -> MemoryPlan:
+def plan_memory(memory: int, parts: int, cpus: int, gpus: int = 0) -> MemoryPlan:
     """Plans for `memory` bytes and up to `parts` transfers at once; raises USAGE when none fits.
 
     With little memory engines go first, then compute threads, then parts, so that packs stay whole.
+    `gpus`: how many GPUs are to code; every engine then has one of them.
     """
-    for engines in range(min(cpus, ENGINES_MOST, parts), 0, -1):
+    engine = ENGINE + (GPU_CODEC if gpus else 0)
+    most = min(cpus, ENGINES_MOST, parts, *([ENGINES_A_GPU * gpus] if gpus else []))
+    for engines in range(most, 0, -1):
         for threads in (2, 1):
-            left = memory - COORDINATOR - engines * (ENGINE + threads * THREAD)
+            left = memory - COORDINATOR - engines * (engine + threads * THREAD)
             plan = _share(left, parts, engines, threads)
             # Rather fewer engines than fewer than half of the parts asked for.
             if plan is not None and (engines == threads == 1 or 2 * sum(plan.parts) >= parts):
                 return plan
-    least = COORDINATOR + ENGINE + THREAD + 2 * SMALLEST_PACK
+    least = COORDINATOR + engine + THREAD + 2 * SMALLEST_PACK
     shown = f"{-(-least // MIB)} MiB"
-    raise WorkerError("USAGE", f"a snapshot needs at least {shown} of memory", f"--memory {shown}")
+    raise WorkerError(
+        "USAGE",
+        f"a snapshot {'with a GPU codec ' if gpus else ''}needs at least {shown} of memory",
+        f"--memory {shown}",
+    )
 
 
 def _share(left: int, parts: int, engines: int, threads: int) -> MemoryPlan | None:

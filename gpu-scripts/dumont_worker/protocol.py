@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from .byte_string import from_json
 from .errors import WorkerError
@@ -16,6 +16,7 @@ HEARTBEAT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
 
 Id = int | str
+CodecName = Literal["auto", "ans", "gzstd", "zstd", "none"]
 T = TypeVar("T")
 
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
@@ -62,7 +63,7 @@ class CreateRequest:
     protect: tuple[bytes, ...]
     parts: int
     memory: int
-    codec: Literal["auto", "zstd", "none"]
+    codec: CodecName
     level: int
     delta: bool
     pin: Literal["crc32", "md5"]
@@ -299,7 +300,7 @@ def _create(fields: _Fields) -> CreateRequest:
         protect=fields.paths("protect"),
         parts=fields.number("parts", 1, 1024),
         memory=fields.number("memory", 1, 1 << 50),
-        codec=cast('Literal["auto", "zstd", "none"]', fields.choice("codec", _CODECS)),
+        codec=cast("CodecName", fields.choice("codec", get_args(CodecName))),
         level=fields.number("level", 1, 22),
         delta=fields.flag("delta"),
         pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
@@ -308,7 +309,6 @@ def _create(fields: _Fields) -> CreateRequest:
     )
 
 
-_CODECS = ("auto", "zstd", "none")
 _OVERWRITE = ("always", "if-changed", "never")
 
 

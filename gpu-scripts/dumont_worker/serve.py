@@ -14,6 +14,8 @@ from .byte_string import to_json
 from .cancellation import Cancelled
 from .engine import as_worker_error
 from .errors import WorkerError
+from .gpu.devices import Device, devices, refusal
+from .gpu.requirement import capabilities
 from .session import EXIT_CANCELLED, Link, Request
 
 WORKER_VERSION = "0.1.0"
@@ -27,6 +29,8 @@ class Box:
     native: str | None
     identity: str
     cpus: int
+    nvcomp: str | None = None
+    gpus: tuple[Device, ...] = ()
 
 
 class Deed(Protocol):
@@ -37,7 +41,7 @@ class Deed(Protocol):
         ...
 
 
-def main(private: bytes, native_dir: str | None) -> int:
+def main(private: bytes, native_dir: str | None, nvcomp: str | None = None) -> int:
     """Serves one session over stdin and stdout."""
     # Whatever prints from here on prints to stderr: stdout is the protocol's alone.
     sink = os.dup(1)
@@ -50,10 +54,13 @@ def main(private: bytes, native_dir: str | None) -> int:
         signal.signal(name, lambda *_: threading.Thread(target=link.stop).start())
     os.write(sink, protocol.MARKER.encode() + b"\n")
     own = box.PrivateDir(private)
-    facts = box.host_facts(own)
-    link.send("hello", **_hello(own, facts))
+    # Asked once: a driver in trouble takes its time each time.
+    gpus = devices()
+    facts = box.host_facts(own, gpus)
+    offered = [*_capabilities(), *capabilities(nvcomp, refusal(gpus) is None)]
+    link.send("hello", **_hello(own, facts, offered))
     link.start()
-    this = Box(own, native_dir, facts["box"], facts["cpus"])
+    this = Box(own, native_dir, facts["box"], facts["cpus"], nvcomp, tuple(gpus))
     while (request := link.next_request()) is not None:
         _answer(link, request, this)
         if link.cancelled.is_set():
@@ -61,13 +68,13 @@ def main(private: bytes, native_dir: str | None) -> int:
     return 0
 
 
-def _hello(own: box.PrivateDir, facts: dict[str, Any]) -> dict[str, Any]:
+def _hello(own: box.PrivateDir, facts: dict[str, Any], offered: list[str]) -> dict[str, Any]:
     return {
         "protocol": protocol.VERSION,
         "worker": WORKER_VERSION,
         "host": facts,
         "home": to_json(box.home()),
-        "capabilities": _capabilities(),
+        "capabilities": offered,
         "restored": restored.read(own),
     }
 

@@ -1,6 +1,7 @@
 """Carries out units of work: reads files, says what became of them and of their chunks."""
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .content_hash import BLOCK, small_hash
@@ -27,21 +28,29 @@ ATTEMPTS = 3
 
 
 class UnitReader:
-    """One compute thread's reader: `store` gets every chunk, `chunks` are those newly stored."""
+    """One compute thread's reader: `store` gets every chunk, `chunks` are those newly stored.
 
-    def __init__(self, desk: EngineDesk, store: Store) -> None:
+    Before a unit is done, `flush` stores what still waits.
+    """
+
+    def __init__(
+        self, desk: EngineDesk, store: Store, flush: Callable[[], None] = lambda: None
+    ) -> None:
         self.chunks: list[Chunk] = []
         self.uncounted = 0
         """Bytes of known files, which no chunk was made of, less those read in vain."""
         self._desk = desk
         self._store = store
+        self._flush = flush
         self._buffer = bytearray(WINDOW)
 
     def read(self, unit: Bundle | Stretch) -> BundleDone | StretchDone:
         """Does one unit; raises only what ends the run."""
         self.chunks.clear()
         self.uncounted = 0
-        return self._bundle(unit) if isinstance(unit, Bundle) else self._stretch(unit)
+        done = self._bundle(unit) if isinstance(unit, Bundle) else self._stretch(unit)
+        self._flush()
+        return done._replace(chunks=tuple(self.chunks))
 
     def _bundle(self, bundle: Bundle) -> BundleDone:
         done: list[SmallDone] = []
@@ -64,7 +73,7 @@ class UnitReader:
                 done += self._store_held(held)
                 held, at = [], 0
         done += self._store_held(held)
-        return BundleDone(bundle.unit, tuple(done), tuple(self.chunks))
+        return BundleDone(bundle.unit, tuple(done), ())
 
     def _store_held(self, held: list["_Held"]) -> list[SmallDone]:
         """Stores the unknown ones of the files held, which lie in path order in the buffer."""
@@ -150,7 +159,7 @@ class UnitReader:
             first,
             blocks,
             tuple(reader.spans) if reader is not None else (),
-            tuple(self.chunks),
+            (),
             whole,
             "",
         )

@@ -1,9 +1,12 @@
 """The parts of the GPU codec that need no process: channel, layout, frames, devices, choice."""
 
+import os
 import random
 import socket
 import struct
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -351,3 +354,41 @@ def test_measuring_ends_when_its_time_is_over_and_leaves_out_what_fails() -> Non
         ("ans", 2000, 800, 1),
     ]
     assert clock.time == pytest.approx(5.4)
+
+
+def fake_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\n" + script)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+def test_gpus_are_read_from_their_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "echo '0, GPU-1, NVIDIA H100 80GB HBM3, 570.86.15, 81559, 81000, 9.0'; echo odd"
+    fake_smi(tmp_path, monkeypatch, script)
+    assert [device.fact() for device in devices(visible=None)] == [
+        {
+            "name": "NVIDIA H100 80GB HBM3",
+            "driver": "570.86.15",
+            "memory": 81559 << 20,
+            "capability": "9.0",
+        }
+    ]
+
+
+@pytest.mark.parametrize("script", ["exit 9", "kill -9 $$"])
+def test_a_driver_in_trouble_is_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    fake_smi(tmp_path, monkeypatch, script)
+    assert [device.fact() for device in devices(visible=None)] == []
+
+
+def test_a_driver_that_hangs_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_smi(tmp_path, monkeypatch, "true")
+
+    def hang(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("nvidia-smi", 5)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert [device.fact() for device in devices(visible=None)] == []

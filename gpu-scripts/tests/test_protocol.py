@@ -94,7 +94,7 @@ def test_a_restore_without_a_field_is_refused(missing: str) -> None:
         ("roots", [7]),
         ("snapshot", "../../etc"),
         ("repository", "XYZ"),
-        ("codec", "ans"),
+        ("codec", "zip"),
         ("pin", "sha256"),
         ("dryRun", 0),
         ("protect", "/a"),

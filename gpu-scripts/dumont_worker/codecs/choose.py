@@ -40,6 +40,11 @@ def _encode(raw: BytesLike, width: int | None, level: int) -> Encoded:
     return encode_planes(raw, transform_of(raw, found))
 
 
+def element_width(raw: BytesLike, width: int | None) -> int | None:
+    """Gives the element width that a chunk is best coded by, None for what has matches."""
+    return width_of(_sample(raw), width)
+
+
 def width_of(sample: BytesLike, width: int | None) -> int | None:
     """Gives the element width that a sample is best coded by, None for what has matches.
 

@@ -53,10 +53,10 @@ class GpuCodec:
         split: bool = False,
     ) -> None:
         self.off: str | None = None
+        self.name: GpuCodecName = codec
         self.faults = 0
         self.library: Library | None = None
         self._setting = setting
-        self._codec: GpuCodecName = codec
         self._warn = warn
         self._split = split
         self._encoder = _Side(setting)
@@ -69,7 +69,7 @@ class GpuCodec:
         with self._lock:
             if self.off is None and not self._proven:
                 try:
-                    for trial in trials(self._codec):
+                    for trial in trials(self.name):
                         self._try(trial)
                     self._proven = True
                 except GpuFault as fault:
@@ -126,7 +126,7 @@ class GpuCodec:
             laid: list[tuple[int, Layout]] = []
             items: list[list[object]] = []
             for index, (raw, _, width) in enumerate(chunks):
-                layout = lay_out(raw, width, self._codec, self._split)
+                layout = lay_out(raw, width, self.name, self._split)
                 if layout is None:
                     continue
                 spans = [area.asked.put(buffer) for buffer in layout.buffers]
@@ -149,7 +149,7 @@ class GpuCodec:
 
     def _prove(self, chunks: Sequence[Chunk], made: list[Encoded | None]) -> None:
         """Decodes all that was made; raises GpuFault when any of it is not its chunk."""
-        if self._codec == "gzstd":
+        if self.name == "gzstd":
             for chunk, encoded in zip(chunks, made, strict=True):
                 if encoded is not None and not _decodes(encoded, chunk):
                     _mistrust(chunk)

@@ -4,7 +4,6 @@ nvCOMP 6.0 changed the ANS format, and nothing promises that the next release wi
 is named by its generation, and the exact version that wrote is on record beside it.
 """
 
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ PINNED = "6.0.0.12"
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """An installed nvCOMP: its full version and the CUDA runtime inside, such as 12090."""
+    """An installed nvCOMP: its full version, and its CUDA runtime, such as 12090 (0: unknown)."""
 
     version: str
     cuda: int
@@ -31,12 +30,14 @@ class Library:
             "name": generation(self.version),
             "distribution": DISTRIBUTION,
             "version": self.version,
-            "cuda": self.cuda,
+            **({"cuda": self.cuda} if self.cuda else {}),
         }
 
 
 def installed(directory: str) -> str | None:
     """Gives the full version of the nvCOMP that lies in a directory, without importing it."""
+    import importlib.metadata  # noqa: PLC0415 - it takes its time, and few boxes have a use for it
+
     for found in importlib.metadata.distributions(path=[directory]):
         if found.metadata["Name"] == DISTRIBUTION:
             return found.version

@@ -1,0 +1,43 @@
+"""A box whose GPU is a fake: what tests put on the path and into the worker's hands."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+FAKE = Path(__file__).parent / "fake_nvcomp"
+SMI = "0, GPU-1, NVIDIA H100 80GB HBM3, 570.86.15, 81559, 81000, 9.0"
+
+
+class GpuBox:
+    """A directory with the fake nvCOMP, and its switches."""
+
+    def __init__(self, root: Path) -> None:
+        self.nvcomp = Path(shutil.copytree(FAKE, root / "nvcomp"))
+        tools = root / "tools"
+        tools.mkdir()
+        smi = tools / "nvidia-smi"
+        smi.write_text(f"#!/bin/sh\necho '{SMI}'\n")
+        smi.chmod(0o755)
+        self.path = f"{tools}:{os.environ['PATH']}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the worker is started with."""
+        return ["--nvcomp", str(self.nvcomp)]
+
+    def switch(self, words: str) -> None:
+        """Breaks something of the fake, from the next GPU process on."""
+        (self.nvcomp / "switches").write_text(words)
+
+    def mend(self) -> None:
+        """Lets the fake work again."""
+        (self.nvcomp / "switches").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def gpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GpuBox:
+    box = GpuBox(tmp_path)
+    monkeypatch.setenv("PATH", box.path)
+    return box

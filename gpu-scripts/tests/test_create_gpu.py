@@ -1,0 +1,176 @@
+"""Creates whose chunks a GPU codes, on the strict fake: nothing it does may cost a snapshot."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_operator import FakeOperator, FakeStore, WorkerFailed, parent_of
+from gpu_box import GpuBox, gpu_box
+from read_snapshot import Snapshot
+from test_create import is_running, wait_until
+
+__all__ = ["gpu_box"]
+MIB = 1 << 20
+
+
+@pytest.fixture
+def store() -> Iterator[FakeStore]:
+    store = FakeStore()
+    yield store
+    store.close()
+    assert store.broken_rules == []
+
+
+@pytest.fixture
+def operator(store: FakeStore, gpu_box: GpuBox, tmp_path: Path) -> Iterator[FakeOperator]:
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        yield operator
+    assert operator.broken_rules == []
+
+
+def weights(length: int, seed: int = 0) -> bytes:
+    source = random.Random(seed)
+    raw = bytearray(source.randbytes(length))
+    raw[1::2] = source.randbytes(length // 2).translate(bytes(0x38 + (v & 3) for v in range(256)))
+    return bytes(raw)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "weights.bin").write_bytes(weights(9 * MIB))
+    (root / "text.txt").write_bytes(b"all work and no play\n" * 100_000)
+    (root / "small").write_bytes(b"x")
+    return root
+
+
+def test_weights_go_to_the_gpu_and_text_does_not(
+    operator: FakeOperator, store: FakeStore, tree: Path
+) -> None:
+    result = operator.create(tree, codec="ans")
+    assert "ans" in result["decoders"]
+    assert result["nvidia"] == {
+        "name": "nvcomp-ans-6+fake",
+        "distribution": "nvidia-nvcomp-cu12",
+        "version": "6.0.0.12+fake",
+        "cuda": 12090,
+    }
+    codecs = result["bytes"]["codecs"]
+    assert codecs["none/ans"]["raw"] == 9 * MIB
+    assert codecs["none/zstd"]["raw"] == 2_100_000
+    assert operator.hello["host"]["gpus"][0]["name"] == "NVIDIA H100 80GB HBM3"
+    assert {"ans", "nvcomp-ans-6+fake"} <= set(operator.hello["capabilities"])
+
+
+def test_frames_of_the_gpu_zstd_are_everybodys(
+    operator: FakeOperator, store: FakeStore, tree: Path
+) -> None:
+    result = operator.create(tree, codec="gzstd")
+    assert "nvidia" not in result
+    assert "ans" not in result["decoders"]
+    snapshot = Snapshot(store, result, operator.snapshot)
+    for name in ("weights.bin", "text.txt", "small"):
+        assert snapshot.content(snapshot.by_path()[name.encode()]) == (tree / name).read_bytes()
+
+
+def test_inherited_chunks_need_no_gpu_to_be_named(
+    operator: FakeOperator, store: FakeStore, tree: Path
+) -> None:
+    first = operator.create(tree, codec="ans")
+    parent = parent_of(first, operator.snapshot)
+    (tree / "new.txt").write_text("new")
+    second = operator.create(tree, codec="zstd", parent=parent)
+    # Of the library that coded them only the parent's manifest knows.
+    assert "ans" in second["decoders"]
+    assert "nvidia" not in second
+    assert second["bytes"]["new"] == 3
+
+
+@pytest.mark.parametrize("codec", ["ans", "gzstd"])
+def test_without_a_gpu_it_is_refused_before_anything_is_stored(
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox, codec: str
+) -> None:
+    (tmp_path / "tools" / "nvidia-smi").unlink()
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        assert "ans" not in operator.hello["capabilities"]
+        with pytest.raises(WorkerFailed, match=r"BOX_UNSUITABLE.*shows no NVIDIA GPU") as failed:
+            operator.create(tree, codec=codec)
+    assert "--codec zstd" in failed.value.error["hint"]
+    assert not store.objects
+
+
+def test_without_nvcomp_it_is_refused_before_anything_is_stored(
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
+) -> None:
+    with FakeOperator(store, tmp_path / "private") as operator:
+        assert "ans" not in operator.hello["capabilities"]
+        with pytest.raises(WorkerFailed, match=r"BOX_UNSUITABLE.*nvCOMP is not installed"):
+            operator.create(tree, codec="ans")
+    assert not store.objects
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all below it, whichever of its threads started them."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for file in children for child in file.read_text().split()]
+    return [pid, *(one for child in found for one in descendants(child))]
+
+
+PLACES = ("import", "codec", "cuda", "encode", "decode", "cpu")
+FAULTS = [
+    *(f"{fault}@{place}" for place in PLACES for fault in ("kill", "segv", "oom", "error")),
+    *(f"{fault}@{place}" for place in PLACES[3:] for fault in ("corrupt",)),
+]
+
+
+def content_of(snapshot: Snapshot, path: bytes) -> bytes:
+    return snapshot.content(snapshot.by_path()[path])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_gpu_leaves_a_right_snapshot(
+    operator: FakeOperator, store: FakeStore, tree: Path, gpu_box: GpuBox, fault: str
+) -> None:
+    gpu_box.switch(fault)
+    result = operator.create(tree, codec="ans")
+    assert "ans" not in result["decoders"]
+    snapshot = Snapshot(store, result, operator.snapshot)
+    for name in ("weights.bin", "text.txt", "small"):
+        assert content_of(snapshot, name.encode()) == (tree / name).read_bytes()
+    warnings = operator.of_type("warning")
+    assert [warning["code"] for warning in warnings] == ["gpu"]
+    assert "the CPU goes on" in warnings[0]["message"]
+
+
+def test_after_an_interruption_packs_of_the_gpu_count_only_with_the_same_library(
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
+) -> None:
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as first:
+        first.create(tree, codec="ans")  # never committed
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as second:
+        result = second.create(tree, codec="zstd")
+        # Only the pack of the text, which the CPU coded.
+        assert [pack["length"] < MIB for pack in second.earlier_asked] == [True]
+    assert "ans" not in result["decoders"]
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as third:
+        result = third.create(tree, codec="ans")
+    # The zstd packs of the second run count again, and the first's do as well.
+    assert result["bytes"]["new"] == 0
+
+
+@pytest.mark.parametrize("how", ["stdin", "kill"])
+def test_an_interruption_leaves_no_gpu_process(
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox, how: str
+) -> None:
+    gpu_box.switch("hang@encode")
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        operator.start_create(tree, codec="ans")
+        wait_until((gpu_box.nvcomp / "hanging").exists, 30)
+        pids = descendants(operator.process.pid)
+        assert len(pids) == 3  # the worker, an engine, its encoder
+        if how == "kill":
+            operator.process.kill()
+        operator.end()
+        wait_until(lambda: not any(is_running(pid) for pid in pids))
