@@ -6,4 +6,6 @@ import type {ClaimOwner} from './claim-owner.js'
 export interface InstanceService extends BoxService {
   readonly provider: Provider
   readonly owner: ClaimOwner
+  /** Holds a host to the keys of this instance from its first connection on; absent where all keys are known before. */
+  readonly pinHost?: (host: string, instanceId: string) => void
 }

@@ -1,5 +1,4 @@
 import {isDumontError} from '../errors.js'
-import type {Endpoint} from '../providers/provider.js'
 import {formatSshAddress} from '../remote/ssh-address.js'
 import {restoreSnapshot} from '../snapshots/restore-snapshot.js'
 import {throwIfInterrupted} from '../store/interruption.js'
@@ -22,13 +21,15 @@ code = cuda.cuInit(0)
 print(code)
 sys.exit(9 if code else 0)`
 
-/**
- * The real parts of a wake. The service's `openSession` has to accept the key that a new instance shows first, and to pin it for
- * that instance, so that one that changes later is refused.
- */
+/** The real parts of a wake. Hosts are pinned to their instance before they are connected to for the first time. */
 export function openWakeParts(service: InstanceService): WakeParts {
   return {
-    probe: ({endpoint}, signal) => probeEndpoint(endpoint, service, signal),
+    probe: ({endpoint, instance}, signal) => {
+      // An address of the operator's own is one of their SSH configuration, keys included.
+      const host = endpoint.address ?? formatSshAddress(endpoint)
+      if (endpoint.address === undefined) service.pinHost?.(host, instance.id)
+      return probeHost(host, service, signal)
+    },
     inspect: ({host, instance}, signal) =>
       inspectGpus(host, instance.spec.gpuCount, service, signal),
     restore: ({host, options, snapshot}, signal) =>
@@ -36,12 +37,11 @@ export function openWakeParts(service: InstanceService): WakeParts {
   }
 }
 
-async function probeEndpoint(
-  endpoint: Endpoint,
+async function probeHost(
+  address: string,
   {openSession}: InstanceService,
   signal?: AbortSignal,
 ): ReturnType<WakeParts['probe']> {
-  const address = formatSshAddress(endpoint)
   try {
     const session = await openSession(address, signal)
     try {

@@ -35,7 +35,10 @@ export async function decideHostKey(
 ): Promise<void> {
   if (verdict.kind !== 'unknown') throw refused(target, key, verdict)
   const question = {fingerprint: fingerprint(key), keyType: keyTypeOf(key), label: target.label}
-  const accepted = policy.acceptNew || (await policy.ask?.(question)) === true
+  const accepted =
+    policy.acceptNew ||
+    target.knownHosts.acceptNew === true ||
+    (await policy.ask?.(question)) === true
   if (!accepted) throw unknown(target, key, verdict.authority, policy.ask !== undefined)
   const file = target.knownHosts.user[0]
   if (file === undefined) return

@@ -44,6 +44,11 @@ export function checkHostKey(entries: readonly KnownHost[], name: string, key: B
   )
 }
 
+/** Whether an entry speaks of this host. */
+export function matchesName({hosts}: KnownHost, name: string): boolean {
+  return matchesHost(hosts, name)
+}
+
 /** Key types on file for a host, most specific name first; to be asked for before all others. */
 export function knownKeyTypes(entries: readonly KnownHost[], name: string): string[] {
   const types = [name, bareName(name)].flatMap((asked) =>

@@ -2,6 +2,7 @@ import {openLocalSession, type Environment} from './local-session.js'
 import type {Session} from './session.js'
 import {readSshConfig} from './ssh-config-file.js'
 import type {SshDependencies} from './ssh-dependencies.js'
+import {pinnedTarget, type PinnedKeys} from './pinned-keys.js'
 import {parseSshConfig} from './ssh-options.js'
 import {openSshSession} from './ssh-session.js'
 import {resolveTarget} from './ssh-target.js'
@@ -13,6 +14,8 @@ export interface SessionDependencies extends SshDependencies {
   readonly home: string
   /** Key files to offer first, absolute. */
   readonly identities?: readonly string[]
+  /** Where the key of this one host is kept, and taken at first sight. */
+  readonly pin?: PinnedKeys
 }
 
 /** Opens what the operator named: `local`, or an SSH address by the rules of ~/.ssh/config. */
@@ -21,11 +24,10 @@ export async function openSession(
   dependencies: SessionDependencies,
   signal?: AbortSignal,
 ): Promise<Session> {
-  const {env, home, identities = [], notice} = dependencies
+  const {env, home, identities = [], notice, pin} = dependencies
   if (text === 'local') return openLocalSession(env)
   const config = parseSshConfig(await readSshConfig(home, notice))
   const target = resolveTarget(text, {config, env, given: identities, home, notice})
-  return target.kind === 'local'
-    ? openLocalSession(env)
-    : openSshSession(target, dependencies, signal)
+  if (target.kind === 'local') return openLocalSession(env)
+  return openSshSession(pin ? await pinnedTarget(target, pin) : target, dependencies, signal)
 }

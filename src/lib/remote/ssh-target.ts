@@ -35,6 +35,8 @@ export interface KnownHostsFiles {
   /** The first is where accepted keys are added. */
   readonly user: readonly string[]
   readonly system: readonly string[]
+  /** Whether a key nobody has seen is taken whatever the policy says: the files are one instance's own. */
+  readonly acceptNew?: boolean
 }
 
 export type Target = {readonly kind: 'local'} | SshTarget
