@@ -3,6 +3,7 @@ import type {Instance} from '../providers/provider.js'
 import type {Session} from '../remote/session.js'
 import {untrusted} from '../untrusted.js'
 import {identifyBox, type BoxIdentity} from './box-identity.js'
+import {placeOf} from './box-places.js'
 import {openBoxTools, type BoxTools} from './box-tools.js'
 import {freeze} from './freeze.js'
 import type {HibernateRequest, OpenBox} from './hibernate-request.js'
@@ -10,6 +11,7 @@ import type {InstanceService} from './instance-service.js'
 import {proveReceipt} from './receipt.js'
 import type {BoxConnection, ReceiptRequest} from './receipt-terms.js'
 import {recheckReceipt} from './recheck.js'
+import {describeRestless} from './stillness-proof.js'
 import {lookForWriters} from './stillness.js'
 import {send, stopProcesses} from './stop-processes.js'
 import type {WakeParts} from './wake-request.js'
@@ -59,7 +61,8 @@ export async function openBox(
     }
     return openBoxTools(session, stop)
   }
-  const roots = request.snapshot.paths.length > 0 ? request.snapshot.paths : DEFAULT_ROOTS
+  const {paths} = request.snapshot
+  const roots = (paths.length > 0 ? paths : DEFAULT_ROOTS).map((path) => placeOf(Buffer.from(path)))
   let before: BoxIdentity
   try {
     before = await identifyBox(await tools(signal), connection(), random, signal)
@@ -71,11 +74,7 @@ export async function openBox(
     (await lookForWriters(await tools(stop), roots, stop)).restless
   return {
     host,
-    busy: async (stop) =>
-      (await writers(stop)).map(({name, path, pid, why}) => {
-        const what = why === 'gpu' ? 'holds GPU memory' : `writes ${path ?? 'unseen files'}`
-        return `${untrusted(name, 60)} (${pid}) ${untrusted(what, 200)}`
-      }),
+    busy: async (stop) => (await writers(stop)).map(describeRestless),
     stopBusy: async (stop) => stopProcesses(await tools(stop), await writers(stop), clock, stop),
     freeze: async (stop) => {
       const {pids} = await freeze(await tools(stop), stop)
