@@ -3,11 +3,13 @@ import {join, resolve} from 'node:path'
 import type {BaseCommand} from './base-command.js'
 import {systemClock} from './lib/clock.js'
 import type {Step} from './lib/progress/events.js'
+import type {PinnedKeys} from './lib/remote/pinned-keys.js'
 import {processEnvironment} from './lib/settings/environment.js'
 import {loadSettings, type Settings} from './lib/settings/load-settings.js'
 import {homeOf} from './lib/settings/xdg.js'
-import type {BoxService} from './lib/snapshots/service.js'
+import type {BoxService, Equip} from './lib/snapshots/service.js'
 import type {Store} from './lib/store/store.js'
+import type {NvcompOptions} from './lib/worker/equip-box.js'
 import {openView} from './ui/open-view.js'
 import {askHostKey, askPassphrase, type HostKeyQuestion} from './ui/questions.js'
 import type {View} from './ui/view.js'
@@ -18,9 +20,14 @@ const PACKAGE_INDEX = 'https://pypi.org/simple'
 interface Shown {
   readonly hosts: readonly string[]
   readonly steps: readonly Step[]
+  /** Steps are told as they come, some of them several times, instead of as a list that is known before. */
+  readonly story?: boolean
 }
 
 export interface Operator {
+  readonly settings: Settings
+  /** From now on connections to this host are held to keys of its own. */
+  readonly pinHost: (host: string, pin: PinnedKeys) => void
   /** Runs one service under its progress view; the store is closed and the view ended whatever happens. */
   use<T>(work: (service: BoxService, settings: Settings) => Promise<T>): Promise<T>
   /** Asks while the view leaves the screen alone. */
@@ -45,13 +52,16 @@ export async function openOperator(
       stream: command.isStream,
     }),
   ])
+  const pins = new Map<string, PinnedKeys>()
   return {
+    pinHost: (host, pin) => pins.set(host, pin),
+    settings,
     whileAsking: view.whileAsking,
     async use(work) {
       let store: Store | undefined
       try {
         store = await openStore(settings.store, {clock: systemClock}, command.signal)
-        const service = boxService(command, {flags, settings, store, view})
+        const service = boxService(command, {flags, pins, settings, store, view})
         const result = await work(service, settings)
         await view.succeed()
         return result
@@ -65,14 +75,23 @@ export async function openOperator(
   }
 }
 
+/** Key files that were named, absolute. */
+export function identitiesOf(flags: Readonly<Record<string, unknown>>): readonly string[] {
+  return ((flags['identity'] ?? []) as readonly string[]).map((file) => resolve(file))
+}
+
 interface Wiring {
   readonly flags: Readonly<Record<string, unknown>>
+  readonly pins: ReadonlyMap<string, PinnedKeys>
   readonly settings: Settings
   readonly store: Store
   readonly view: View
 }
 
-function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring): BoxService {
+function boxService(
+  command: BaseCommand,
+  {flags, pins, settings, store, view}: Wiring,
+): BoxService {
   const env = processEnvironment()
   const {report, whileAsking} = view
   const canAsk = process.stdin.isTTY && process.stderr.isTTY && !command.jsonEnabled()
@@ -90,17 +109,17 @@ function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring
           }
         : {}),
     },
-    identities: ((flags['identity'] ?? []) as readonly string[]).map((file) => resolve(file)),
+    identities: identitiesOf(flags),
     notice: (message: string) => report({kind: 'note', message}),
     passphrases,
     ...(canAsk
       ? {askPassphrase: (file: string) => whileAsking(() => askPassphrase(file, command.signal))}
       : {}),
   }
-  return {
-    cacheDir: settings.directories.cache,
-    clock: systemClock,
-    equip: async (session, signal) => {
+  const onInstall = (message: string) => report({kind: 'note', message})
+  const equip =
+    (need?: NvcompOptions['need']): Equip =>
+    async (session, signal) => {
       const {equipBox} = await import('./lib/worker/equip-box.js')
       const {loadWorkerBundle} = await import('./lib/worker/worker-bundle.js')
       const wheels = {
@@ -108,11 +127,18 @@ function boxService(command: BaseCommand, {flags, settings, store, view}: Wiring
         fetch,
         indexUrl: env['PIP_INDEX_URL'] ?? PACKAGE_INDEX,
       }
-      return equipBox(session, {bundle: await loadWorkerBundle(), wheels}, signal)
-    },
+      const nvcomp = need === undefined ? {} : {nvcomp: {need, onInstall}}
+      return equipBox(session, {bundle: await loadWorkerBundle(), wheels, ...nvcomp}, signal)
+    }
+  return {
+    cacheDir: settings.directories.cache,
+    clock: systemClock,
+    equip: equip(),
+    ...(settings.gpu === false ? {} : {equipNvcomp: equip}),
     openSession: async (host, signal) => {
       const {openSession} = await import('./lib/remote/open-session.js')
-      return openSession(host, dependencies, signal)
+      const pin = pins.get(host)
+      return openSession(host, {...dependencies, ...(pin && {pin})}, signal)
     },
     random: randomBytes,
     report,

@@ -1,6 +1,7 @@
 import type {Clock} from '../lib/clock.js'
-import type {ProgressEvent, Step} from '../lib/progress/events.js'
+import type {Step} from '../lib/progress/events.js'
 import {lineView} from './line-view.js'
+import {messageLine} from './message-line.js'
 import {oneAtATime, type View} from './view.js'
 
 export interface ViewOptions {
@@ -9,6 +10,8 @@ export interface ViewOptions {
   readonly json: boolean
   readonly quiet: boolean
   readonly steps: readonly Step[]
+  /** Steps are told as they come, and messages between them. */
+  readonly story?: boolean
   /** Events go to stdout as JSON lines. */
   readonly stream: boolean
 }
@@ -17,11 +20,14 @@ export interface ViewOptions {
 export async function openView(options: ViewOptions): Promise<View> {
   if (options.stream) return streamView()
   if (options.json) return silentView()
-  const written = await storyView(options)
-  return withMessages(written, options.quiet)
+  if (options.story !== true) return withMessages(await writtenView(options), options.quiet)
+  if (options.quiet || !process.stderr.isTTY)
+    return withMessagesBetween(await writtenView(options), options.quiet)
+  const {storyView} = await import('./story-view.js')
+  return storyView(process.stderr, options.clock)
 }
 
-async function storyView({clock, hosts, quiet, steps}: ViewOptions): Promise<View> {
+async function writtenView({clock, hosts, quiet, steps}: ViewOptions): Promise<View> {
   if (quiet) return silentView()
   if (!process.stderr.isTTY) return lineView((line) => process.stderr.write(`${line}\n`), clock)
   // listr2 costs 36 ms of start-up, which commands without progress need not pay.
@@ -38,7 +44,8 @@ function withMessages(view: View, quiet: boolean): View {
   return {
     fail: () => view.fail().finally(flush),
     report: (event) => {
-      if (event.kind === 'warning' || (event.kind === 'note' && !quiet)) lines.push(message(event))
+      if (event.kind === 'warning' || (event.kind === 'note' && !quiet))
+        lines.push(messageLine(event))
       else view.report(event)
     },
     succeed: () => view.succeed().finally(flush),
@@ -46,11 +53,16 @@ function withMessages(view: View, quiet: boolean): View {
   }
 }
 
-function message(event: ProgressEvent & {kind: 'note' | 'warning'}): string {
-  const host = event.host === undefined ? '' : `${event.host}: `
-  if (event.kind === 'note') return `note: ${host}${event.message}`
-  const path = event.path === undefined ? '' : ` (${event.path})`
-  return `warning: ${host}${event.message}${path}`
+/** Nothing live stands in their way: hours of waiting should not hold them back. */
+function withMessagesBetween(view: View, quiet: boolean): View {
+  return {
+    ...view,
+    report: (event) => {
+      if (event.kind === 'warning' || (event.kind === 'note' && !quiet))
+        process.stderr.write(`${messageLine(event)}\n`)
+      else view.report(event)
+    },
+  }
 }
 
 function streamView(): View {

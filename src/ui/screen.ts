@@ -41,6 +41,17 @@ export class Screen<T extends Terminal> {
     this.#paused = paused
   }
 
+  /** Shows this in place of the frame before. */
+  frame(text: string): void {
+    if (!this.#paused && text !== this.#frame) this.#replace(text)
+  }
+
+  /** Writes whole lines that stay; the next frame comes below them. */
+  above(lines: string): void {
+    this.#replace('')
+    this.#terminal.write(lines)
+  }
+
   #draw(text: string): boolean {
     if (this.#paused) return true
     if (ERASING.test(text)) return this.#replace(text.replace(ERASING, ''))
