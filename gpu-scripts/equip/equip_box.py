@@ -4,23 +4,19 @@ Called as `equip_box(request, payload)` by two lines of boot code. Prints one an
 comes before it on stdout is noise of the login.
 """
 
+import contextlib
 import errno
 import hashlib
+import importlib.machinery
 import importlib.util
 import io
 import json
 import os
-import platform
 import pwd
-import py_compile
-import shutil
+import shlex
 import stat
-import subprocess
 import sys
-import sysconfig
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +25,8 @@ MARKER = "dumont-complete"
 TEMPORARY = "equip-tmp-"
 STALE_SECONDS = 24 * 3600
 UNSUITABLE = 9
+SHELL = 3
+"""Descriptor behind which the shell waits for what to turn into."""
 
 
 class Refused(Exception):
@@ -54,40 +52,52 @@ def equip_box(request: dict[str, Any], payload: BinaryIO) -> int:
 def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
     """Says what is here already; in a Python of no use ends the process with status 9."""
     tag = _tag()
-    machine = platform.machine()
+    machine = os.uname().machine
     keys = request["natives"].get(f"{tag}-{machine}")
     reason = _unsuitable(keys is not None, f"{tag} on {machine}")
     if reason is not None:
-        found = {"path": sys.executable, "version": platform.python_version(), "reason": reason}
-        print("dumont-python " + json.dumps(found), flush=True)
+        said = {"path": sys.executable, "version": _version(), "reason": reason}
+        print("dumont-python " + json.dumps(said), flush=True)
         sys.exit(UNSUITABLE)
     private = _private_directory()
     own_numpy = _has_package("numpy")
     key = keys["native" if own_numpy else "native+numpy"]
     nvcomp = request["nvcomp"].get(machine, "")
-    return {
+    worker, native = Path(private, _worker_name(request["worker"])), Path(private, f"native-{key}")
+    gpu = Path(private, f"nvcomp-{nvcomp}")
+    found = {
+        "worker": _is_whole(worker),
+        "native": _is_complete(native, key),
+        "nvcomp": _is_complete(gpu, nvcomp),
+        "driver": os.path.exists("/dev/nvidiactl") or os.path.exists("/proc/driver/nvidia/version"),
+    }
+    options = ["--native", str(native), "--private", private]
+    if request.get("useNvcomp") is True and found["nvcomp"]:
+        options += ["--nvcomp", str(gpu)]
+    has_all = found["worker"] and found["native"] and not _lacks_nvcomp(request, found)
+    return found | {
         "python": sys.executable,
-        "version": platform.python_version(),
+        "version": _version(),
         "platform": f"{tag}-{machine}",
         "libc": os.confstr("CS_GNU_LIBC_VERSION"),
         "numpy": own_numpy,
         "private": private,
-        "worker": _is_whole(Path(private, _worker_name(request["worker"]))),
         "key": key,
-        "native": _is_complete(Path(private, f"native-{key}"), key),
-        "driver": os.path.exists("/dev/nvidiactl") or os.path.exists("/proc/driver/nvidia/version"),
-        "nvcomp": _is_complete(Path(private, f"nvcomp-{nvcomp}"), nvcomp),
-        "uv": _find_uv(),
+        "uv": None if has_all else _find_uv(),
         "pip": importlib.util.find_spec("pip") is not None,
-        "free": shutil.disk_usage(private).free,
+        "free": _free(private),
+        "serving": has_all and _serve(request, private, [str(worker), *options]),
     }
+
+
+def _lacks_nvcomp(request: dict[str, Any], found: dict[str, bool]) -> bool:
+    return request.get("useNvcomp") is True and found["driver"] and not found["nvcomp"]
 
 
 def receive(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
     """Unpacks the payload as the worker once it hashed right, by renaming: whole or not at all."""
     private = Path(request["private"])
-    _sweep(private)
-    directory = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
+    directory = _working_directory(private)
     try:
         content = _checked(payload, request["bytes"], request["sha256"], "the worker")
         target, final = directory / "worker", private / _worker_name(request["sha256"])
@@ -96,15 +106,14 @@ def receive(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
         (target / MARKER).write_text(_digest(target), encoding="utf-8")
         _put_in_place(target, final, _is_whole)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
     return {}
 
 
 def install(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
     """Installs the pinned helpers with uv or pip; `failed` tells why they could not."""
     private = Path(request["private"])
-    _sweep(private)
-    directory = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
+    directory = _working_directory(private)
     try:
         requirements = directory / "requirements.txt"
         requirements.write_text(request["requirements"], encoding="utf-8")
@@ -115,15 +124,14 @@ def install(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
             return {"failed": output}
         _finish(target, private, request)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
     return {}
 
 
 def unpack(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
     """Unpacks the wheels of the payload, each after it hashed right."""
     private = Path(request["private"])
-    _sweep(private)
-    directory = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
+    directory = _working_directory(private)
     try:
         target = directory / "native"
         target.mkdir()
@@ -132,8 +140,33 @@ def unpack(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:
             _unpack_wheel(content, target)
         _finish(target, private, request)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
     return {}
+
+
+def _serve(request: dict[str, Any], private: str, worker: list[str]) -> bool:
+    """Has the shell around this turn into the worker when this ends, if that is wanted."""
+    if request.get("serve") is not True:
+        return False
+    command = shlex.join([sys.executable, "-I", *worker])
+    try:
+        os.write(SHELL, os.fsencode(command))
+    except OSError:
+        return False  # a shell that keeps its descriptors to itself
+    with contextlib.suppress(OSError):  # it only saves time
+        _remember(private)
+    return True
+
+
+def _remember(private: str) -> None:
+    """Notes which Python serves here: the next look begins with it."""
+    path, line = os.path.join(private, "python"), os.fsencode(sys.executable) + b"\n"
+    with contextlib.suppress(FileNotFoundError):
+        if Path(path).read_bytes() == line:
+            return
+    beside = f"{path}-{os.getpid()}"
+    Path(beside).write_bytes(line)
+    os.replace(beside, path)
 
 
 DEEDS = {"look": look, "receive": receive, "install": install, "unpack": unpack}
@@ -142,7 +175,7 @@ DEEDS = {"look": look, "receive": receive, "install": install, "unpack": unpack}
 def _unsuitable(pinned: bool, what: str) -> str | None:
     if sys.implementation.name != "cpython":
         return "not CPython"
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if "t" in sys.abiflags:
         return "a free-threaded build"
     missing = [
         name for name in ("_ssl", "zlib", "_hashlib") if importlib.util.find_spec(name) is None
@@ -151,7 +184,7 @@ def _unsuitable(pinned: bool, what: str) -> str | None:
         return "built without " + ", ".join(missing)
     if not pinned:
         return f"no checked helpers for {what}"
-    if "musl" in (sysconfig.get_config_var("SOABI") or ""):
+    if any("musl" in suffix for suffix in importlib.machinery.EXTENSION_SUFFIXES):
         return "no checked helpers for musl libc"
     return None
 
@@ -190,6 +223,10 @@ def _check_owned(path: str) -> None:
         )
     if found.st_mode & 0o077:
         os.chmod(path, 0o700)
+
+
+def _version() -> str:
+    return sys.version.split()[0]
 
 
 def _worker_name(digest: str) -> str:
@@ -236,7 +273,14 @@ def _has_package(name: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
+def _free(directory: str) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
+
+
 def _find_uv() -> str | None:
+    import shutil  # noqa: PLC0415
+
     home = os.environ.get("HOME", "")
     beside = os.path.join(os.path.dirname(sys.executable), "uv")
     usual = [
@@ -283,6 +327,8 @@ def _installer(uv: str | None, target: Path, requirements: Path) -> list[str]:
 
 def _run_installer(command: list[str], directory: Path, seconds: float) -> str | None:
     """Gives None when all went well, else what the installer said; refuses wrong bytes."""
+    import subprocess  # noqa: PLC0415
+
     try:
         done = subprocess.run(
             command,
@@ -319,6 +365,9 @@ HASH_HINT = (
 
 def _unpack_worker(content: bytes, target: Path, final: Path) -> None:
     """Unpacks the archive and compiles it: from an archive Python compiles at every start."""
+    import py_compile  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415
+
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(target)
     for path in sorted(target.rglob("*.py")):
@@ -327,6 +376,8 @@ def _unpack_worker(content: bytes, target: Path, final: Path) -> None:
 
 
 def _unpack_wheel(content: bytes, target: Path) -> None:
+    import zipfile  # noqa: PLC0415
+
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
         for member in wheel.infolist():
             path = _place(member.filename)
@@ -379,6 +430,8 @@ for name in sys.argv[2:]:
 
 
 def _try_import(directory: Path, modules: list[str]) -> None:
+    import subprocess  # noqa: PLC0415
+
     command = [sys.executable, "-I", "-c", IMPORTS, str(directory), *modules]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=60)
@@ -396,6 +449,20 @@ def _try_import(directory: Path, modules: list[str]) -> None:
         )
 
 
+def _working_directory(private: Path) -> Path:
+    """A fresh one, once what runs that were killed have left behind is gone."""
+    import tempfile  # noqa: PLC0415 - a look, which every command begins with, needs none of these
+
+    _sweep(private)
+    return Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private))
+
+
+def _remove(directory: Path) -> None:
+    import shutil  # noqa: PLC0415
+
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def _sweep(private: Path) -> None:
     """Removes what runs that were killed have left behind."""
     for path in private.glob(TEMPORARY + "*"):
@@ -403,7 +470,7 @@ def _sweep(private: Path) -> None:
             if time.time() - path.lstat().st_mtime < STALE_SECONDS:
                 continue
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
+                _remove(path)
             else:
                 path.unlink()
         except FileNotFoundError:

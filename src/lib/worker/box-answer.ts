@@ -4,6 +4,7 @@ import {DumontError, type ErrorCode} from '../errors.js'
 import {untrusted} from '../untrusted.js'
 
 const MARKER = 'dumont-equip 1 '
+const NEWLINE = 0x0a
 
 /** One line, because some shells refuse quoted newlines. Reads its code from stdin. Also understood by Pythons too old to run the code: they name themselves and end with 9. */
 export const BOOT_STDIN = [
@@ -39,6 +40,14 @@ const Answer = v.union([
     refused: v.object({code: v.picklist(REFUSALS), hint: v.string(), message: v.string()}),
   }),
 ])
+
+/** Where the line of the answer ends, its line end included; undefined while it has not come whole. */
+export function endOfAnswer(output: Buffer): number | undefined {
+  let start = output.indexOf(MARKER)
+  while (start > 0 && output[start - 1] !== NEWLINE) start = output.indexOf(MARKER, start + 1)
+  const end = start < 0 ? -1 : output.indexOf(NEWLINE, start)
+  return end < 0 ? undefined : end + 1
+}
 
 /** The answer's line without its marker; login shells may have printed anything before it. */
 export function answerIn(output: string): string | undefined {

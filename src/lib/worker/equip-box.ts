@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto'
 import * as v from 'valibot'
 
 import {DumontError, isDumontError} from '../errors.js'
-import type {Session} from '../remote/session.js'
+import type {RemoteProcess, Session} from '../remote/session.js'
 import {untrusted} from '../untrusted.js'
 import {askFirstPython} from './find-python.js'
 import type {WheelSource} from './native-wheels.js'
@@ -19,6 +19,8 @@ export interface EquipOptions {
   readonly pythons?: readonly string[]
   /** Absent: nvCOMP is neither looked for nor installed. */
   readonly nvcomp?: NvcompOptions
+  /** The worker is wanted as well: a box that lacks nothing starts it at once, in the same round trip. */
+  readonly serve?: boolean
 }
 
 export interface NvcompOptions {
@@ -32,14 +34,18 @@ export interface NvcompOptions {
 export interface EquippedBox {
   /** Starts the worker. */
   readonly argv: readonly string[]
+  /** The worker, where it was wanted and could be started at once: whoever does not talk to it kills it. */
+  readonly running?: RemoteProcess
   readonly python: string
   readonly workerPath: string
   /** The worker's own directory, mode 700; nothing else on the box is touched by equipping. */
   readonly privateDir: string
   /** Goes on the worker's sys.path. */
   readonly nativePath: string
-  /** Where nvCOMP lies, if it was asked for and the box has an NVIDIA driver. */
+  /** Where nvCOMP lies, if it was asked for and could be had. */
   readonly nvcompPath?: string
+  /** SHA-256 of the wheels it is made of, hex. */
+  readonly nvcompWheels?: readonly string[]
   /** Why nvCOMP that was wanted is not there. */
   readonly nvcompMissing?: string
   readonly facts: BoxFacts
@@ -69,6 +75,7 @@ const Look = v.object({
   platform: v.string(),
   private: v.pipe(v.string(), v.startsWith('/')),
   python: v.pipe(v.string(), v.startsWith('/')),
+  serving: v.boolean(),
   uv: v.nullable(v.string()),
   version: v.string(),
   worker: v.boolean(),
@@ -90,11 +97,17 @@ export async function equipBox(
     do: 'look',
     natives: Object.fromEntries(keys),
     nvcomp: nvcompKeys(bundle.requirements),
+    serve: options.serve === true,
+    useNvcomp: options.nvcomp !== undefined,
     worker: bundle.sha256,
   }
   const question = {request, script: bundle.equip, ...(pythons ? {pythons} : {})}
-  const look = v.parse(Look, await askFirstPython(session, question, signal))
+  const {answer, running} = await askFirstPython(session, question, signal)
+  const look = v.parse(Look, answer)
+  const isServing = request.serve && look.serving
+  if (!isServing) letGo(running)
   if (keys.get(look.platform)?.[setOf(look)] !== look.key) {
+    running.kill()
     throw new DumontError(
       'WORKER',
       `${session.label} speaks of helpers nobody asked for: ${untrusted(look.key)}`,
@@ -107,7 +120,17 @@ export async function equipBox(
     const set = {key: look.key, kind: 'native' as const, requirements}
     await provideWheels(box, set, options.wheels, signal)
   }
-  return {...describe(look, bundle), ...(await equipNvcomp(box, options, signal))}
+  const nvcomp = await equipNvcomp(box, options, signal)
+  const described = {...describe(look, bundle), ...(isServing ? {running} : {})}
+  if (nvcomp.nvcompPath === undefined) return {...described, ...nvcomp}
+  return {...described, ...nvcomp, argv: [...described.argv, '--nvcomp', nvcomp.nvcompPath]}
+}
+
+/** The script has answered, and nothing follows it. */
+function letGo({exited, stdin, stdout}: RemoteProcess): void {
+  stdin.end()
+  stdout.resume()
+  exited.catch(() => {})
 }
 
 interface Box {
@@ -116,7 +139,7 @@ interface Box {
   readonly session: Session
 }
 
-type NvcompFound = Pick<EquippedBox, 'nvcompMissing' | 'nvcompPath'>
+type NvcompFound = Pick<EquippedBox, 'nvcompMissing' | 'nvcompPath' | 'nvcompWheels'>
 
 async function equipNvcomp(
   box: Box,
@@ -127,16 +150,18 @@ async function equipNvcomp(
   const {bundle, look} = box
   const machine = look.platform.split('-')[1] ?? ''
   const key = nvcompKeys(bundle.requirements)[machine]
-  if (!look.driver) return {nvcompMissing: 'no NVIDIA driver was found'}
   if (key === undefined) return {nvcompMissing: `there is no nvCOMP for ${machine}`}
-  const nvcompPath = `${look.private}/nvcomp-${key}`
-  if (look.nvcomp) return {nvcompPath}
-  nvcomp.onInstall(NVCOMP_NOTICE)
-  const set = {
-    key,
-    kind: 'nvcomp' as const,
-    requirements: nvcompRequirements(bundle.requirements, machine),
+  const requirements = nvcompRequirements(bundle.requirements, machine)
+  const found = {
+    nvcompPath: `${look.private}/nvcomp-${key}`,
+    nvcompWheels: [...requirements.matchAll(/sha256:([0-9a-f]{64})/g)].map(
+      ([, hash]) => hash ?? '',
+    ),
   }
+  if (look.nvcomp) return found
+  if (!look.driver) return {nvcompMissing: 'no NVIDIA driver was found'}
+  nvcomp.onInstall(NVCOMP_NOTICE)
+  const set = {key, kind: 'nvcomp' as const, requirements}
   try {
     await provideWheels(box, set, nvcomp.need === 'required' ? wheels : undefined, signal)
   } catch (error) {
@@ -145,7 +170,7 @@ async function equipNvcomp(
     if (!mayGoOn) throw error
     return {nvcompMissing: error.message}
   }
-  return {nvcompPath}
+  return found
 }
 
 type NativeSet = 'native' | 'native+numpy'

@@ -1,10 +1,11 @@
 import * as v from 'valibot'
 
 import {DumontError} from '../errors.js'
-import type {Session} from '../remote/session.js'
+import type {RemoteProcess, Session} from '../remote/session.js'
 import {shellCommand} from '../remote/shell-words.js'
 import {untrusted} from '../untrusted.js'
 import {answerIn, BOOT_STDIN, parseAnswer} from './box-answer.js'
+import {runUntilAnswer} from './shell-answer.js'
 
 /** Where rented images keep their Python, best first; names without a slash are looked up on the PATH. */
 const CANDIDATES = [
@@ -27,7 +28,6 @@ const CANDIDATES = [
 
 const END_OF_SCRIPT = 'DUMONT_EQUIP_END'
 const UNSUITABLE = 9
-const LOOK_MS = 60_000
 
 const Unsuitable = v.object({path: v.string(), reason: v.string(), version: v.string()})
 
@@ -39,35 +39,41 @@ export interface Question {
   readonly pythons?: readonly string[]
 }
 
+/** What the script said, and the shell it ran in: a script that asked for it is followed there by a program. */
+export interface Asked {
+  readonly answer: unknown
+  readonly running: RemoteProcess
+}
+
 /**
  * Runs a script with the first Python on the box that suits it and gives its answer: one round trip. The whole travels
- * over stdin to plain `sh`, so neither the login shell nor its quoting matters. Errors: BOX_UNSUITABLE, which lists what
- * was found, and what the script itself refuses.
+ * over stdin to plain `sh`, so neither the login shell nor its quoting matters. Words that the script writes to its third
+ * descriptor are a program that the shell then turns into. Errors: BOX_UNSUITABLE, which lists what was found, and what
+ * the script itself refuses.
  */
 export async function askFirstPython(
   session: Session,
   question: Question,
   signal?: AbortSignal,
-): Promise<unknown> {
-  const stdin = Buffer.from(shellText(question))
-  const result = await session.exec(['sh'], {
-    stdin,
-    timeoutMs: LOOK_MS,
-    ...(signal ? {signal} : {}),
-  })
-  const output = Buffer.from(result.stdout).toString('utf8')
+): Promise<Asked> {
+  const {output, running, stderr} = await runUntilAnswer(session, shellText(question), signal)
   const answer = answerIn(output)
-  if (answer !== undefined) return parseAnswer(answer, session.label)
-  if (result.code === UNSUITABLE) throw noPython(session.label, output)
-  const said = untrusted(result.stderr.trim().slice(-300)) || `status ${result.code}`
+  if (answer !== undefined) return {answer: parseAnswer(answer, session.label), running}
+  const code = await running.exited
+  if (code === UNSUITABLE) throw noPython(session.label, output)
+  const said = stderr().slice(-300) || `status ${code}`
   throw new DumontError('WORKER', `looking for Python on ${session.label} failed: ${said}`, {
     hint: 'log in by hand and look whether sh works there',
   })
 }
 
-/** A function, so that the shell has read everything before a program could eat its stdin. */
+/**
+ * A function, so that the shell has read everything before a program could eat its stdin. A Python that served before is
+ * asked first, if only we could write its name down: those on the PATH may hide behind slow wrappers.
+ */
 function shellText({script, request, pythons}: Question): string {
-  const candidates = pythons === undefined ? CANDIDATES.join(' ') : shellCommand(pythons)
+  const candidates =
+    pythons === undefined ? ['"$dumont_last"', ...CANDIDATES].join(' ') : shellCommand(pythons)
   if (script.includes(END_OF_SCRIPT))
     throw new DumontError('WORKER', 'the equip script is malformed')
   const words = Buffer.from(JSON.stringify(request)).toString('base64')
@@ -79,16 +85,20 @@ ${END_OF_SCRIPT}
 dumont_look() {
   HOME="\${HOME:-/root}"
   PATH="\${PATH:-/usr/local/bin:/usr/bin:/bin}"
+  own="\${XDG_CACHE_HOME:-$HOME/.cache}/dumont"
+  dumont_last=
+  [ -O "$own" ] && [ -O "$own/python" ] && read -r dumont_last <"$own/python"
   for candidate in ${candidates}; do
     found=$(command -v "$candidate" 2>/dev/null) || continue
-    dumont_probe "$found"
+    next=$(dumont_probe "$found" 3>&1 >&4)
     status=$?
+    [ $status -eq 0 ] && [ -n "$next" ] && eval "exec $next 4>&-"
     [ $status -eq 0 ] && exit 0
     [ $status -eq ${UNSUITABLE} ] || echo "dumont-broken $found (ends with status $status)"
   done
   exit ${UNSUITABLE}
 }
-dumont_look
+dumont_look 4>&1
 `
 }
 

@@ -2,6 +2,7 @@ import type {Clock} from '../clock.js'
 import type {Session} from '../remote/session.js'
 import {interruption} from '../store/interruption.js'
 import {Conversation} from './conversation.js'
+import type {EquippedBox} from './equip-box.js'
 import type {Hello} from './protocol.js'
 import type {RequestHandlers} from './request-handlers.js'
 import type {CreateRequest, RestoreRequest} from './requests.js'
@@ -25,15 +26,18 @@ export interface Worker {
   close(): Promise<void>
 }
 
-/** Starts the worker and waits for its hello. `argv` is what equipping the box found. */
+/** Starts the worker, unless equipping the box has started it already, and waits for its hello. */
 export async function startWorker(
   session: Session,
-  {argv}: {readonly argv: readonly string[]},
+  {argv, running: started}: Pick<EquippedBox, 'argv' | 'running'>,
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<Worker> {
-  if (signal?.aborted) throw interruption(signal)
-  const running = await session.start(argv, signal)
+  if (signal?.aborted) {
+    started?.kill()
+    throw interruption(signal)
+  }
+  const running = started ?? (await session.start(argv, signal))
   const conversation = new Conversation(running, session, clock)
   try {
     const hello = await conversation.open(signal)

@@ -2,6 +2,7 @@ import {execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
 import {
   chmod,
+  chown,
   lstat,
   mkdir,
   mkdtemp,
@@ -19,7 +20,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
 
 import {openLocalSession} from '../../../src/lib/remote/local-session.js'
-import type {Session} from '../../../src/lib/remote/session.js'
+import type {RemoteProcess, Session} from '../../../src/lib/remote/session.js'
 import {openSshSession} from '../../../src/lib/remote/ssh-session.js'
 import {equipBox, type EquippedBox} from '../../../src/lib/worker/equip-box.js'
 import type {WorkerBundle} from '../../../src/lib/worker/worker-bundle.js'
@@ -390,6 +391,7 @@ describe('a box is refused', () => {
       platform: 'cp311-x86_64',
       private: '/x',
       python: '/x',
+      serving: false,
       uv: null,
       version: '3',
       worker: true,
@@ -402,6 +404,99 @@ describe('a box is refused', () => {
     await expect(box.equip()).rejects.toMatchObject({code: 'WORKER'})
   })
 })
+
+describe('a box that is to serve', () => {
+  test('starts the worker in the round trip that finds nothing missing', async () => {
+    const box = await freshBox({serve: true})
+    const first = await box.equip()
+    expect(first.running).toBeUndefined()
+    box.calls.length = 0
+    const {argv, running} = await box.equip()
+    expect(argv).toEqual(first.argv)
+    expect(await saidBy(running)).toBe('helper-one numpy\n')
+    expect(await running?.exited).toBe(0)
+    expect(box.calls).toEqual([['sh']])
+  })
+
+  test('keeps what was sent to the worker at once for it', async () => {
+    const box = await freshBox({serve: true, worker: 'import sys\nprint(sys.stdin.read())\n'})
+    await box.equip()
+    const {running} = await box.equip()
+    running?.stdin.end('a request')
+    expect(await saidBy(running)).toBe('a request\n')
+  })
+
+  test('starts no worker that was tampered with', async () => {
+    const box = await freshBox({serve: true})
+    const {workerPath} = await box.equip()
+    await writeFile(join(workerPath, 'module.py'), 'WORD = 2\n')
+    expect((await box.equip()).running).toBeUndefined()
+    const {running} = await box.equip()
+    expect(await saidBy(running)).toBe('helper-one numpy\n')
+  })
+
+  test('ends like its worker, and tries no other Python then', async () => {
+    const box = await freshBox({
+      pythons: [python, python],
+      serve: true,
+      worker: 'import sys\nprint("once")\nsys.exit(9)\n',
+    })
+    await box.equip()
+    const {running} = await box.equip()
+    expect(await saidBy(running)).toBe('once\n')
+    expect(await running?.exited).toBe(9)
+  })
+
+  test('is asked by the Python that served, whatever lies on the PATH', async () => {
+    const {box, tries} = await boxWithSlowPython()
+    await box.equip()
+    await saidBy((await box.equip()).running)
+    expect(await tries()).toBe(2)
+    expect(await saidBy((await box.equip()).running)).toBe('helper-one numpy\n')
+    expect(await tries()).toBe(2)
+  })
+
+  test('is searched again when that Python is gone', async () => {
+    const {box, tries} = await boxWithSlowPython()
+    await box.equip()
+    await saidBy((await box.equip()).running)
+    await writeFile(join(box.home, '.cache/dumont/python'), '/nowhere/python\n')
+    expect(await saidBy((await box.equip()).running)).toBe('helper-one numpy\n')
+    expect(await tries()).toBe(3)
+  })
+
+  test('believes no name of a Python in a directory of somebody else', async () => {
+    const {box, tries} = await boxWithSlowPython()
+    const bin = await scratch()
+    await program(join(bin, 'python'), `touch ${join(bin, 'was-run')}`)
+    await mkdir(join(box.home, '.cache/dumont'), {mode: 0o700, recursive: true})
+    const name = join(box.home, '.cache/dumont/python')
+    await writeFile(name, `${join(bin, 'python')}\n`)
+    if (process.getuid?.() !== 0) return
+    await chown(name, 1, 1)
+    await box.equip()
+    expect(await readdir(bin)).toEqual(['python'])
+    expect(await tries()).toBe(1)
+  })
+})
+
+async function boxWithSlowPython() {
+  const bin = await scratch()
+  const log = join(bin, 'tries')
+  await program(join(bin, 'python3'), `echo >>${log}; exec ${python} "$@"`)
+  const env = {PATH: `${bin}:/usr/bin:/bin`}
+  const box = await freshBox({env, pythons: 'usual', serve: true})
+  const tries = async () => (await readFile(log, 'utf8')).length
+  return {box, tries}
+}
+
+async function saidBy(running: RemoteProcess | undefined): Promise<string> {
+  if (!running) throw new Error('no worker was started')
+  running.stdin.end()
+  const pieces: Buffer[] = []
+  for await (const piece of running.stdout) pieces.push(Buffer.from(piece))
+  return Buffer.concat(pieces).toString()
+}
 
 test('equipping stops when told to', async () => {
   const box = await freshBox()
@@ -436,8 +531,11 @@ interface BoxOptions {
   readonly index?: ReturnType<typeof fakeIndex>
   readonly pinned?: readonly FakeWheel[]
   readonly platforms?: readonly string[]
-  readonly pythons?: readonly string[]
+  readonly pythons?: readonly string[] | 'usual'
   readonly requirement?: string
+  readonly serve?: boolean
+  /** Python text of the worker. */
+  readonly worker?: string
 }
 
 async function freshBox(options: BoxOptions = {}) {
@@ -447,7 +545,8 @@ async function freshBox(options: BoxOptions = {}) {
 }
 
 async function boxOver(session: Session, options: BoxOptions & {readonly home: string}) {
-  const {cacheDir = await scratch(), home, index = fakeIndex(wheels), pythons = [python]} = options
+  const {cacheDir = await scratch(), home, index = fakeIndex(wheels), serve = false} = options
+  const pythons = options.pythons === 'usual' ? undefined : (options.pythons ?? [python])
   const calls: (readonly string[])[] = []
   const counted: Session = {
     ...session,
@@ -455,11 +554,15 @@ async function boxOver(session: Session, options: BoxOptions & {readonly home: s
       calls.push(argv)
       return session.exec(argv, execOptions)
     },
+    start: (argv, signal) => {
+      calls.push(argv)
+      return session.start(argv, signal)
+    },
   }
   const source = {cacheDir, fetch: index.fetch, indexUrl: index.indexUrl}
   const bundle = bundleOf(options)
   const equip = (signal?: AbortSignal) =>
-    equipBox(counted, {bundle, pythons, wheels: source}, signal)
+    equipBox(counted, {bundle, ...(pythons && {pythons}), serve, wheels: source}, signal)
   return {calls, equip, home, index, session}
 }
 
@@ -468,7 +571,9 @@ function bundleOf({
   pinned = wheels,
   platforms = PLATFORMS,
   requirement,
+  worker: text,
 }: BoxOptions): WorkerBundle {
+  const archive = text === undefined ? worker : fakeWheel('worker', {'__main__.py': text}).bytes
   const native = requirement ?? pinned[0]?.requirement ?? ''
   const entries = platforms.flatMap((platform) => [
     [`native-${platform}`, native],
@@ -477,8 +582,8 @@ function bundleOf({
   return {
     equip: script + appended,
     requirements: Object.fromEntries(entries),
-    sha256: createHash('sha256').update(worker).digest('hex'),
-    worker,
+    sha256: createHash('sha256').update(archive).digest('hex'),
+    worker: archive,
   }
 }
 
