@@ -128,7 +128,8 @@ function boxService(
         indexUrl: env['PIP_INDEX_URL'] ?? PACKAGE_INDEX,
       }
       const nvcomp = need === undefined ? {} : {nvcomp: {need, onInstall}}
-      return equipBox(session, {bundle: await loadWorkerBundle(), wheels, ...nvcomp}, signal)
+      const bundle = await loadWorkerBundle()
+      return equipBox(session, {bundle, serve: true, wheels, ...nvcomp}, signal)
     }
   return {
     cacheDir: settings.directories.cache,
