@@ -34,3 +34,28 @@ export async function refuseHeld(
       {cause: damaged.error, hint: 'add --release-hold to delete it all the same'},
     )
 }
+
+/**
+ * The snapshots that are all that is left of an instance, each with the reason to keep it. Rejects INCOMPLETE when that
+ * cannot be told.
+ */
+export async function heldSnapshots(
+  store: Store,
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const {records, unreadable} = await readAllRecords(store, signal)
+  const [damaged] = unreadable
+  if (damaged)
+    throw new DumontError(
+      'INCOMPLETE',
+      `what hibernated instances need is not known: ${damaged.error.message}`,
+      {cause: damaged.error},
+    )
+  return new Map(
+    records.flatMap(({instance, snapshot, state}): [string, string][] =>
+      snapshot && HOLDING.has(state)
+        ? [[snapshot.id, `${state}: ${instance.provider}:${instance.id}`]]
+        : [],
+    ),
+  )
+}

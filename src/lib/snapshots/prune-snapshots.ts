@@ -1,0 +1,92 @@
+import {isDumontError} from '../errors.js'
+import {deleteSnapshots, type DeleteResult} from './delete-snapshot.js'
+import {surveyManifests, type Survey, type UnreadableManifest} from './manifests.js'
+import {mapBounded} from './map-bounded.js'
+import {planRetention, requireRule, type RetentionRules, type Verdict} from './retention.js'
+import type {StoreService} from './service.js'
+import {readPacks} from './stored-index.js'
+
+export interface PruneRequest {
+  readonly rules: RetentionRules
+  /** Of this label only; absent: all. */
+  readonly label?: string
+  /** Snapshots that stay whatever the rules say: id → reason. */
+  readonly held: ReadonlyMap<string, string>
+  readonly dryRun: boolean
+  /** Asked once when something is to go; false leaves everything as it is (INTERRUPTED). */
+  readonly confirm: (plan: PrunePlan) => Promise<boolean>
+}
+
+export interface PrunePlan {
+  /** Lineage by lineage, newest first. */
+  readonly verdicts: readonly Verdict[]
+  /** Never touched. */
+  readonly unreadable: readonly UnreadableManifest[]
+  /** Bytes of packs that only snapshots without a reason to stay need; undefined when that cannot be known. */
+  readonly freed: number | undefined
+}
+
+export interface PruneResult extends PrunePlan {
+  /** Absent when nothing was deleted. */
+  readonly removed?: DeleteResult
+}
+
+/**
+ * Deletes what the rules do not keep, as `deleteSnapshots` does, so writers and other prunes may run at the same time.
+ * Rejects USAGE for rules that keep nothing by themselves.
+ */
+export async function pruneSnapshots(
+  {confirm, dryRun, held, label, rules}: PruneRequest,
+  service: StoreService,
+  signal?: AbortSignal,
+): Promise<PruneResult> {
+  requireRule(rules)
+  const survey = await surveyManifests(service.store, signal)
+  const wanted = survey.readable.filter(
+    ({manifest}) => label === undefined || manifest.label === label,
+  )
+  const verdicts = planRetention(wanted, rules, held)
+  const doomed = new Set(
+    verdicts.filter(({reasons}) => reasons.length === 0).map(({snapshot}) => snapshot.id),
+  )
+  const freed = await freedBy(doomed, survey, service, signal)
+  const plan = {verdicts, unreadable: survey.unreadable, freed}
+  if (dryRun || doomed.size === 0) return plan
+  const removed = await deleteSnapshots(
+    {confirm: () => confirm(plan), snapshots: [...doomed]},
+    service,
+    signal,
+  )
+  return {...plan, removed}
+}
+
+async function freedBy(
+  doomed: ReadonlySet<string>,
+  {readable, unreadable}: Survey,
+  {store}: StoreService,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  if (doomed.size === 0) return 0
+  if (unreadable.length > 0) return undefined
+  const released = new Map<string, number>()
+  const needed = new Set<string>()
+  try {
+    await mapBounded(
+      readable,
+      8,
+      async ({id, manifest}) => {
+        for (const {key, length} of await readPacks(store, manifest, signal))
+          if (doomed.has(id)) released.set(key, length)
+          else needed.add(key)
+      },
+      signal,
+    )
+  } catch (error) {
+    if (isDumontError(error) && error.code === 'INTEGRITY') return undefined
+    throw error
+  }
+  return Array.from(released).reduce(
+    (sum, [key, length]) => sum + (needed.has(key) ? 0 : length),
+    0,
+  )
+}
