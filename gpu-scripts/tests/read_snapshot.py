@@ -59,7 +59,12 @@ class Snapshot:
             record = self.chunks[number]
             pack = self.store.objects[self.packs[record.pack].key]
             frame = pack[record.at : record.at + record.stored]
-            raw = decode_frame(frame, record.hash, record.raw, record.frame)
+            what = (record.hash, record.raw, record.frame)
+            base = record.base
+            # Depth 1: a base is never a difference itself.
+            assert base is None or self.chunks[base[1]].base is None
+            whole = self._chunk(base[1]) if base is not None else b""
+            raw = decode_frame(frame, *what, find_base=lambda _: whole)
             self._decoded[number] = bytes(raw)
         return self._decoded[number]
 

@@ -1,6 +1,7 @@
 import {formatBytes} from '../lib/bytes.js'
 import type {SnapshotSummary} from '../lib/snapshots/create-summary.js'
 import {untrusted} from '../lib/untrusted.js'
+import {describeDifferences} from './describe-differences.js'
 import {duration} from './part-window.js'
 import {table} from './table.js'
 
@@ -11,6 +12,7 @@ export function describeCreate(summary: SnapshotSummary): string {
   const lines = [
     summary.id ?? 'dry run: nothing was stored',
     `${files} files, ${formatBytes(rawBytes)} · ${formatBytes(newBytes)} new, stored as ${formatBytes(storedBytes)}${ratio} · ${duration(seconds * 1000)}`,
+    ...differences(summary),
     ...leftOut(summary),
     ...sampled(summary),
   ]
@@ -19,6 +21,10 @@ export function describeCreate(summary: SnapshotSummary): string {
   if (summary.incomplete)
     lines.push(`INCOMPLETE: ${reasons(summary)}; see the warnings, or --json for their list`)
   return lines.join('\n')
+}
+
+function differences({delta}: SnapshotSummary): readonly string[] {
+  return delta === undefined ? [] : [describeDifferences(delta)]
 }
 
 function leftOut({leftOut: sizes, notes}: SnapshotSummary): readonly string[] {

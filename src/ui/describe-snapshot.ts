@@ -3,6 +3,7 @@ import {displayByteString} from '../lib/format/byte-string.js'
 import type {Manifest} from '../lib/format/manifest.js'
 import type {LargeFile} from '../lib/snapshots/show-snapshot.js'
 import {untrusted} from '../lib/untrusted.js'
+import {describeDifferences} from './describe-differences.js'
 import {duration} from './part-window.js'
 
 /** `2026-11-23 14:02:00`, UTC. */
@@ -43,6 +44,7 @@ export function describeSnapshot(manifest: Manifest): string {
     ['size', `${formatBytes(bytes.raw)}, of which ${formatBytes(bytes.new)} new`],
     ['stored', `${formatBytes(bytes.stored)} by this snapshot, ${formatBytes(bytes.all)} in all`],
     ['codecs', codecs(bytes.codecs)],
+    ...(bytes.delta ? [['delta', describeDifferences(bytes.delta)] as const] : []),
     ['time', duration(seconds.total * 1000)],
     ['needs', untrusted(manifest.decoders.join(', '), 200) || 'no decoder'],
     ['merkle', index.merkle],

@@ -3,6 +3,7 @@ import {BaseCommand} from '../../base-command.js'
 import {snapshotArgs, storeFlags} from '../../flags.js'
 import type {ShownSnapshot} from '../../lib/snapshots/show-snapshot.js'
 import {openOperator} from '../../operator.js'
+import {describeDiffering} from '../../ui/describe-differences.js'
 import {describeLargest, describeSnapshot} from '../../ui/describe-snapshot.js'
 
 export default class SnapshotShow extends BaseCommand {
@@ -35,7 +36,11 @@ export default class SnapshotShow extends BaseCommand {
     const request = {largest: flags.largest, snapshot: args.id}
     const shown = await operator.use((service) => showSnapshot(request, service, this.signal))
     this.finish(
-      [describeSnapshot(shown.manifest), ...describeLargest(shown.largest)].join('\n'),
+      [
+        describeSnapshot(shown.manifest),
+        ...describeDiffering(shown.differing),
+        ...describeLargest(shown.largest),
+      ].join('\n'),
       false,
     )
     return shown

@@ -69,6 +69,8 @@ const manifest = v.object({
     stored: count,
     all: count,
     codecs: v.record(text, v.object({raw: count, stored: count})),
+    // Manifests of releases that made no differences lack it.
+    delta: v.exactOptional(v.object({raw: count, stored: count, alone: count})),
   }),
   seconds: v.object({scan: seconds, transfer: seconds, total: seconds}),
   index: v.object({

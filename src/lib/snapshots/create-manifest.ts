@@ -2,6 +2,7 @@ import {DumontError} from '../errors.js'
 import {encodeManifest, type Manifest} from '../format/manifest.js'
 import type {Attempt, CreateContext} from './create-attempt.js'
 import type {Checked} from './create-claim.js'
+import type {CreateResult} from '../worker/results.js'
 
 /** The manifest of what was proven; of the worker's words only those that nobody else can know. USAGE when it cannot fit. */
 export function buildManifest(
@@ -30,7 +31,7 @@ export function buildManifest(
       skippedMounts: result.skippedMounts,
     },
     counts: {...checked.recount.counts, unreadable: result.counts.unreadable},
-    bytes: checked.recount.bytes,
+    bytes: {...checked.recount.bytes, ...deltaOf(checked.recount, result)},
     seconds: result.seconds,
     index: checked.index,
     decoders: [...checked.recount.decoders],
@@ -38,6 +39,14 @@ export function buildManifest(
     warnings: {count: warnings.count, first: [...warnings.first]},
     versions: {dumont: service.version, worker: hello.worker},
   })
+}
+
+/** What the differences are is in the index; only the worker has seen what they would have been alone. */
+function deltaOf(
+  {differences: {raw, stored}}: Checked['recount'],
+  {bytes: {delta}}: CreateResult,
+): Pick<Manifest['bytes'], 'delta'> {
+  return raw === 0 ? {} : {delta: {raw, stored, alone: Math.max(stored, delta?.alone ?? 0)}}
 }
 
 /** Keeps as many of the first warnings as fit into 8 KiB. */

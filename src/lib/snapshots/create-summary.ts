@@ -16,6 +16,8 @@ export interface SnapshotSummary {
   readonly newBytes: number
   /** What was stored for it. */
   readonly storedBytes: number
+  /** Of the new content, what was stored as differences: raw, so, and about what it would take alone. */
+  readonly delta?: Manifest['bytes']['delta']
   readonly seconds: number
   readonly counts: Manifest['counts']
   readonly warnings: {
@@ -58,6 +60,7 @@ export function summaryOf(made: {
     rawBytes: bytes.raw,
     newBytes: bytes.new,
     storedBytes: bytes.stored,
+    ...(bytes.delta && {delta: bytes.delta}),
     seconds,
     counts,
     warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},

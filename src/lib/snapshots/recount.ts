@@ -7,7 +7,9 @@ import type {Bytes, Counts} from '../worker/results.js'
 export interface Recount extends IndexSummary {
   readonly counts: Omit<Counts, 'unreadable'>
   /** Sizes and sums in bytes; `new` and `stored` count the packs that are not inherited. */
-  readonly bytes: Bytes
+  readonly bytes: Omit<Bytes, 'delta'>
+  /** Of the chunks that are not inherited, those that are differences. */
+  readonly differences: {readonly raw: number; readonly stored: number}
 }
 
 /** Reads an index to its end and adds everything up. */
@@ -26,17 +28,19 @@ export async function recount(
     }
   const summary = index.end()
   const stored = packs.reduce((sum, {length}, number) => sum + (own[number] ? length : 0), 0)
-  const {codecs, fresh, raw} = tally
+  const {codecs, differences, fresh, raw} = tally
   return {
     ...summary,
     counts: {...tally.counts, entries: summary.entries},
     bytes: {raw, new: fresh, stored, all: summary.stored, codecs: Object.fromEntries(codecs)},
+    differences,
   }
 }
 
 class Tally {
   readonly counts = {files: 0, dirs: 0, symlinks: 0, others: 0, torn: 0}
   readonly codecs = new Map<string, {raw: number; stored: number}>()
+  readonly differences = {raw: 0, stored: 0}
   raw = 0
   fresh = 0
   readonly #own: readonly boolean[]
@@ -55,7 +59,11 @@ class Tally {
     const name = delta ? `${delta.operation}/${coded}` : coded
     const sum = this.codecs.get(name) ?? {raw: 0, stored: 0}
     this.codecs.set(name, {raw: sum.raw + rawLength, stored: sum.stored + stored})
-    if (this.#own[pack]) this.fresh += rawLength
+    if (!this.#own[pack]) return
+    this.fresh += rawLength
+    if (!delta) return
+    this.differences.raw += rawLength
+    this.differences.stored += stored
   }
 
   #entry({extents, kind, link, torn}: Entry): void {

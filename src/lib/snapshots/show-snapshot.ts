@@ -1,13 +1,12 @@
 import {displayBytes} from '../format/byte-string.js'
+import {DELTAS} from '../format/chunk-record.js'
 import type {Manifest} from '../format/manifest.js'
+import {differingFiles, type DifferingFile, type NamedFile} from './differing-files.js'
 import {findSnapshot, type SnapshotReference} from './find-snapshot.js'
 import type {StoreService} from './service.js'
 import {readPacks, readStoredIndex} from './stored-index.js'
 
-export interface LargeFile {
-  /** Below its root; safe to show. */
-  readonly path: string
-  readonly root: number
+export interface LargeFile extends NamedFile {
   /** Bytes. */
   readonly size: number
 }
@@ -16,6 +15,8 @@ export interface ShownSnapshot {
   readonly manifest: Manifest
   /** Descending; empty unless asked for. */
   readonly largest: readonly LargeFile[]
+  /** Files that are stored as differences, the largest first. */
+  readonly differing: readonly DifferingFile[]
 }
 
 /** A snapshot's manifest and, when `largest` is above 0, so many of its largest files. */
@@ -29,7 +30,21 @@ export async function showSnapshot(
   return {
     manifest,
     largest: largest > 0 ? await largestFiles(manifest, {...service, count: largest}, signal) : [],
+    differing: differs(manifest) ? await differing(manifest, service, signal) : [],
   }
+}
+
+function differs({decoders}: Manifest): boolean {
+  return DELTAS.some((name) => decoders.includes(name))
+}
+
+async function differing(
+  manifest: Manifest,
+  {store}: Pick<StoreService, 'store'>,
+  signal?: AbortSignal,
+): Promise<DifferingFile[]> {
+  const packs = await readPacks(store, manifest, signal)
+  return differingFiles(readStoredIndex(store, manifest, packs, signal))
 }
 
 async function largestFiles(

@@ -29,6 +29,7 @@ export const bytes = v.object({
     ),
     () => ({}),
   ),
+  delta: v.exactOptional(v.object({raw: count, stored: count, alone: count})),
 })
 
 /** What the worker says it stored as index; the operator's machine reads it back before it believes a word. */

@@ -1,8 +1,10 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {manifestKey} from '../../../src/lib/format/manifest.js'
 import {deleteSnapshots} from '../../../src/lib/snapshots/delete-snapshot.js'
 import {readManifest} from '../../../src/lib/snapshots/manifests.js'
 import {sweepDueMarks} from '../../../src/lib/snapshots/removal.js'
 import {verifySnapshot} from '../../../src/lib/snapshots/verify-snapshot.js'
+import {manifestOf, object, packsOf, snapshots as golden} from '../format/golden.js'
 import {benchTop, type BenchTop} from './bench-top.js'
 
 const HOUR = 3_600_000
@@ -68,6 +70,26 @@ describe('a deletion', () => {
     await bench.clock.advance(HOUR)
     expect(await sweepDueMarks(bench.store)).toEqual({objects: 2, marks: 1})
     expect(await isWhole(second)).toBe(true)
+  })
+
+  test('leaves the chunks that another snapshot differs from, though no file has them any more', async () => {
+    const [first = '', second = '', third = ''] = golden
+    const keys = new Set(golden.map(manifestKey))
+    for (const snapshot of golden) {
+      const {index} = manifestOf(snapshot)
+      for (const {key} of [...index.segments, index.packs]) keys.add(key)
+      for (const {key} of await packsOf(snapshot)) keys.add(key)
+    }
+    for (const key of keys) await bench.store.inner.put(key, object(key))
+    await remove(first, second)
+    await bench.clock.advance(HOUR)
+    expect(await sweepDueMarks(bench.store)).toMatchObject({marks: 1})
+    expect(await bench.store.keys('index/')).toEqual([`index/${third}/0`, `index/${third}/packs`])
+    expect(await isWhole(third)).toBe(true)
+    await remove(third)
+    await bench.clock.advance(HOUR)
+    await sweepDueMarks(bench.store)
+    expect(await packs()).toEqual([])
   })
 
   test('of the newest is not taken for a store that was set back', async () => {
