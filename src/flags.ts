@@ -44,6 +44,15 @@ export const sshFlags = {
   }),
 }
 
+/** Whether GPUs may be used. */
+export const gpuFlags = {
+  gpu: Flags.boolean({
+    allowNo: true,
+    helpGroup: 'TRANSFER',
+    summary: 'let GPUs compress, with NVIDIA’s nvCOMP on the box [default: yes] (DUMONT_GPU)',
+  }),
+}
+
 /** How much of the box a transfer may use. */
 export const transferFlags = {
   parts: Flags.integer({
@@ -67,4 +76,47 @@ export function parseShare(text: string): number {
   const share = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1)
   if (share > 0 && share <= 1) return share
   throw new DumontError('USAGE', `--sample ${text} is no share`, {hint: 'say 5% or 0.05'})
+}
+
+/** What of the workspace is saved, and how. */
+export const savingFlags = {
+  name: Flags.string({
+    helpValue: 'LABEL',
+    summary: 'label of the lineage [default: the one it has, else PROVIDER:ID]',
+  }),
+  path: Flags.string({
+    helpValue: 'PATH',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'a directory to save, absolute [default: /workspace]',
+  }),
+  exclude: Flags.string({
+    helpValue: 'PATTERN',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'leave out what matches, as in .gitignore; then it needs --discard too',
+  }),
+  'cross-mounts': Flags.boolean({
+    default: false,
+    summary: 'save what is mounted inside the paths too',
+  }),
+}
+
+const UNITS: Readonly<Record<string, number>> = {s: 1000, m: 60_000, h: 3_600_000}
+
+/** `90s`, `10m` or `2h` in milliseconds; USAGE for anything else. */
+export function parseDuration(flag: string, text: string): number {
+  const [, number, unit = ''] = /^(\d{1,6})([smh])$/.exec(text.trim()) ?? []
+  const milliseconds = Number(number) * (UNITS[unit] ?? Number.NaN)
+  if (Number.isSafeInteger(milliseconds)) return milliseconds
+  throw new DumontError('USAGE', `--${flag} ${text} is no duration`, {hint: 'say 90s, 10m or 2h'})
+}
+
+/** An amount above zero, with or without a dollar sign; USAGE for anything else. */
+export function parseAmount(flag: string, text: string): number {
+  const amount = /^\$?\d{1,6}(?:\.\d+)?$/.test(text.trim())
+    ? Number(text.trim().replace('$', ''))
+    : 0
+  if (amount > 0) return amount
+  throw new DumontError('USAGE', `--${flag} ${text} is no amount`, {hint: 'say 0.45'})
 }

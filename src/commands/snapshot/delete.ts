@@ -23,6 +23,10 @@ snapshot that is being taken at the same time loses nothing.`
 
   static override flags = {
     yes: Flags.boolean({default: false, char: 'y', summary: 'do not ask'}),
+    'release-hold': Flags.boolean({
+      default: false,
+      summary: 'also what is all that is left of a hibernated instance',
+    }),
     ...storeFlags,
   }
 
@@ -32,12 +36,18 @@ snapshot that is being taken at the same time loses nothing.`
     if (snapshots.length === 0)
       throw new DumontError('USAGE', 'no snapshot is named', {hint: 'see `dumont snapshot list`'})
     const ask = confirmation(flags.yes, this.jsonEnabled(), this.signal)
+    const {signal} = this
     const operator = await openOperator(this, flags, {hosts: [], steps: []})
     const {deleteSnapshots} = await import('../../lib/snapshots/delete-snapshot.js')
+    const {refuseHeld} = await import('../../lib/instances/held-snapshots.js')
     const result = await operator.use((service) =>
       deleteSnapshots(
         {
-          confirm: (doomed) => operator.whileAsking(() => ask(questionOf(doomed))),
+          async confirm(doomed) {
+            const ids = doomed.map(({id}) => id)
+            if (!flags['release-hold']) await refuseHeld(service.store, ids, signal)
+            return operator.whileAsking(() => ask(questionOf(doomed)))
+          },
           snapshots,
         },
         service,

@@ -57,7 +57,7 @@ async function inDirectory(url: string, {storeNamed}: Question, refuse: Refuse):
   const {type} = await statfs(fileURLToPath(url))
   if (MEMORY.has(type))
     refuse('the store is a directory in memory', 'use a directory on a disk, or a bucket')
-  return 'the only copy is a directory of this machine, named on the command'
+  return 'the only copy is a directory of this machine, on a disk'
 }
 
 async function inBucket(

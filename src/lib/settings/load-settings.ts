@@ -6,7 +6,10 @@ import {environmentLayer, fileLayer, flagLayer, type Layer, overlay} from './lay
 import {locateStore, type StoreSettings} from './locate-store.js'
 import {nearestWord} from './nearest-word.js'
 import {type ProviderSettings, providerSettings} from './provider-settings.js'
+import type {Values} from './schema.js'
 import {type Directories, directoriesOf, homeOf} from './xdg.js'
+
+export type CodecName = NonNullable<Values['codec']>
 
 export interface Settings {
   readonly store: StoreSettings
@@ -14,10 +17,16 @@ export interface Settings {
   readonly parts?: number
   /** Bytes. */
   readonly memory?: number
-  readonly codec?: 'auto' | 'none' | 'zstd'
+  readonly codec?: CodecName
+  /** Whether GPUs may compress, and NVIDIA's nvCOMP be installed for it; default true. */
+  readonly gpu?: boolean
   readonly delta?: 'auto' | 'off'
   readonly exclude?: readonly string[]
   readonly excludeCaches?: boolean
+  /** Lifecycle rules that the credentials may not read are known to be harmless. */
+  readonly lifecycleAcknowledged?: boolean
+  /** Mount points that outlive an instance. */
+  readonly survives?: readonly string[]
   readonly directories: Directories
   readonly providers: ProviderSettings
 }
@@ -49,7 +58,8 @@ export async function loadSettings({
   const {profile} = chosen.values
   const profiles = profile === undefined ? [] : profileLayers(profile, chosen, files)
   const layer = overlay([...given, ...profiles, ...inFiles])
-  const {parts, memory, codec, delta, exclude, excludeCaches} = layer.values
+  const {parts, memory, codec, delta, exclude, excludeCaches, gpu} = layer.values
+  const {lifecycleAcknowledged, survives} = layer.values
   return {
     store: locateStore(layer, {kind: 'directory', path: path.join(directories.data, 'store')}),
     directories,
@@ -58,9 +68,12 @@ export async function loadSettings({
     ...(parts !== undefined && {parts}),
     ...(memory !== undefined && {memory}),
     ...(codec !== undefined && {codec}),
+    ...(gpu !== undefined && {gpu}),
     ...(delta !== undefined && {delta}),
     ...(exclude !== undefined && {exclude}),
     ...(excludeCaches !== undefined && {excludeCaches}),
+    ...(lifecycleAcknowledged !== undefined && {lifecycleAcknowledged}),
+    ...(survives !== undefined && {survives}),
   }
 }
 

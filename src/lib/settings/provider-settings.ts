@@ -27,6 +27,8 @@ export interface ProviderSettings {
   readonly instances: OwnInstances
   /** Looks for the key only now, so that nothing else waits for or fails over it. Rejects with CONFIG. */
   readonly access: (vendor: Vendor) => Promise<VendorAccess>
+  /** Whether there is a key at all. Rejects with CONFIG for one that cannot be read. */
+  readonly isKnown: (vendor: Vendor) => Promise<boolean>
 }
 
 interface KeySource {
@@ -82,9 +84,12 @@ export function providerSettings(layer: Layer, surroundings: Surroundings): Prov
   return {
     instances: instances ?? {},
     ...(provider !== undefined && {standard: provider}),
+    isKnown: async (vendor) => (await findKey(SOURCES[vendor], layer, surroundings)) !== undefined,
     access: async (vendor) => {
-      const key = await findKey(SOURCES[vendor], layer, surroundings)
-      const base = baseOf(SOURCES[vendor], surroundings.env)
+      const source = SOURCES[vendor]
+      const key = await findKey(source, layer, surroundings)
+      if (key === undefined) throw keyMissing(source, surroundings)
+      const base = baseOf(source, surroundings.env)
       return {...key, ...(base && {base})}
     },
   }
@@ -94,22 +99,29 @@ export function providerSettings(layer: Layer, surroundings: Surroundings): Prov
 async function findKey(
   source: KeySource,
   layer: Layer,
-  {env, home}: Surroundings,
-): Promise<Omit<VendorAccess, 'base'>> {
+  surroundings: Surroundings,
+): Promise<Omit<VendorAccess, 'base'> | undefined> {
   const own = layer.values[source.field]
   if (own !== undefined) return {apiKey: own, apiKeyFrom: layer.sourceOf(source.field)}
-  const xdg = env['XDG_CONFIG_HOME']
-  const config = xdg !== undefined && path.isAbsolute(xdg) ? xdg : path.join(home, '.config')
-  const files = [
-    ...source.configFiles.map((file) => path.join(config, file)),
-    ...source.homeFiles.map((file) => path.join(home, file)),
-  ]
-  for (const file of files) {
+  for (const file of keyFiles(source, surroundings)) {
     const apiKey = await keyIn(file, source)
     if (apiKey !== undefined) return {apiKey, apiKeyFrom: file}
   }
-  throw new DumontError('CONFIG', `there is no key for ${source.title}`, {
-    hint: `set ${source.variable}, or write ${source.field} into dumont's own configuration (mode 600); looked into ${files.join(', ')} as well`,
+  return undefined
+}
+
+function keyFiles(source: KeySource, {env, home}: Surroundings): readonly string[] {
+  const xdg = env['XDG_CONFIG_HOME']
+  const config = xdg !== undefined && path.isAbsolute(xdg) ? xdg : path.join(home, '.config')
+  return [
+    ...source.configFiles.map((file) => path.join(config, file)),
+    ...source.homeFiles.map((file) => path.join(home, file)),
+  ]
+}
+
+function keyMissing(source: KeySource, surroundings: Surroundings): DumontError {
+  return new DumontError('CONFIG', `there is no key for ${source.title}`, {
+    hint: `set ${source.variable}, or write ${source.field} into dumont's own configuration (mode 600); looked into ${keyFiles(source, surroundings).join(', ')} as well`,
   })
 }
 

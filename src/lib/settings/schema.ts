@@ -43,18 +43,18 @@ export const FIELDS = {
     'a size of at least 64MiB, such as 1GiB',
     v.pipe(v.union([v.number(), size()]), v.safeInteger(), v.minValue(LEAST_MEMORY)),
   ),
-  codec: form('auto, zstd or none', v.picklist(['auto', 'zstd', 'none'])),
+  codec: form(
+    'auto, ans, gzstd, zstd or none',
+    v.picklist(['auto', 'ans', 'gzstd', 'zstd', 'none']),
+  ),
+  gpu: yesOrNo(),
   delta: form('auto or off', v.picklist(['auto', 'off'])),
   exclude: form('a list of patterns', v.array(v.string())),
-  excludeCaches: form(
-    'true or false',
-    v.union([
-      v.boolean(),
-      v.pipe(
-        v.picklist(['true', 'false']),
-        v.transform((text) => text === 'true'),
-      ),
-    ]),
+  excludeCaches: yesOrNo(),
+  lifecycleAcknowledged: yesOrNo(),
+  survives: form(
+    'a list of absolute paths on the box that outlive it',
+    v.array(v.pipe(v.string(), v.regex(/^\/./), v.maxLength(1024))),
   ),
   provider: form('vast, runpod, lambda or ssh', v.picklist(['vast', 'runpod', 'lambda', 'ssh'])),
   vastApiKey: apiKey(),
@@ -99,6 +99,14 @@ function form<S extends v.GenericSchema>(
 
 function word(expected: string) {
   return form(expected, v.pipe(v.string(), v.regex(/^\S+$/)))
+}
+
+function yesOrNo() {
+  const words = v.pipe(
+    v.picklist(['true', 'false']),
+    v.transform((text) => text === 'true'),
+  )
+  return form('true or false', v.union([v.boolean(), words]))
 }
 
 /** Copied keys often end in a line break. */
