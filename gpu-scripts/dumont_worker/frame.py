@@ -44,6 +44,16 @@ FindBase = Callable[[bytes], BytesLike]
 """Gives the raw bytes of the base with a raw hash; raises INTEGRITY when they cannot be had."""
 
 
+DecodeAns = Callable[[BytesLike, str, int, bytes], BytesLike]
+"""Gives raw bytes by payload, transform, raw length and raw hash; raises BOX_UNSUITABLE."""
+_decoders: dict[str, DecodeAns] = {}
+
+
+def decode_ans_with(decoder: DecodeAns) -> None:
+    """Has this process decode ANS chunks with the GPU behind `decoder`."""
+    _decoders["ans"] = decoder
+
+
 def encode_frame(
     raw_length: int, raw_hash: bytes, encoded: Encoded, base: tuple[str, bytes] | None = None
 ) -> tuple[BytesLike, ...]:
@@ -141,11 +151,13 @@ def decode_frame(  # noqa: PLR0913
 
 def _decode(header: FrameHeader, payload: memoryview, into: memoryview | None) -> BytesLike:
     if header.codec == "ans":
-        raise WorkerError(
-            "FORMAT_NEWER",
-            f"this worker has no decoder for {header.codec}",
-            "use the dumont release that made the snapshot",
-        )
+        if "ans" not in _decoders:
+            raise WorkerError(
+                "BOX_UNSUITABLE",
+                "a chunk needs an NVIDIA GPU to be decoded",
+                "use a box with one, or transcode the snapshot there (dumont snapshot transcode)",
+            )
+        return _decoders["ans"](payload, header.transform, header.raw_length, header.raw_hash)
     if header.transform != "none":
         raw = into if into is not None else memoryview(bytearray(header.raw_length))
         return decode_planes(payload, header.transform, header.codec, raw)

@@ -93,7 +93,11 @@ def test_a_header_alone_bounds_what_it_asks_for(changes: dict[str, int]) -> None
         parse_header(header(**changes))
 
 
-@pytest.mark.parametrize("changes", [{"version": 2}, {"encryption": 1}, {"codec": 2}])
+def test_what_only_a_gpu_decodes_is_refused_where_there_is_none() -> None:
+    assert refused(header(codec=2) + b"data").code == "BOX_UNSUITABLE"
+
+
+@pytest.mark.parametrize("changes", [{"version": 2}, {"encryption": 1}])
 def test_what_a_later_release_writes_is_refused_as_newer(changes: dict[str, int]) -> None:
     assert refused(header(**changes) + b"data").code == "FORMAT_NEWER"
 
