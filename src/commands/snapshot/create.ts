@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {boxPath} from '../../box-path.js'
-import {sshFlags, storeFlags, transferFlags} from '../../flags.js'
+import {gpuFlags, sshFlags, storeFlags, transferFlags} from '../../flags.js'
 import type {SnapshotSummary} from '../../lib/snapshots/create-summary.js'
 import {openOperator} from '../../operator.js'
 import {describeCreate} from '../../ui/describe-create.js'
@@ -47,8 +47,8 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       summary: 'save what is mounted inside the paths too',
     }),
     codec: Flags.string({
-      options: ['auto', 'zstd', 'none'],
-      summary: 'how chunks are compressed [default: auto]',
+      options: ['auto', 'ans', 'gzstd', 'zstd', 'none'],
+      summary: 'how chunks are compressed; ans needs an NVIDIA GPU to come back [default: auto]',
     }),
     delta: Flags.string({
       options: ['auto', 'off'],
@@ -59,6 +59,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       default: false,
       summary: 'go on although the store has lost snapshots that this machine remembers',
     }),
+    ...gpuFlags,
     ...transferFlags,
     ...sshFlags,
     ...storeFlags,

@@ -17,6 +17,15 @@ const object = v.object({key: text, length: count, sha256: hex(64)})
 
 const gpu = v.object({name: text, driver: text, memory: count, capability: text})
 
+/** What decodes ANS chunks: `name` is the decoder's, which workers offer; wheels are hashes of SHA-256. */
+const library = v.object({
+  name: text,
+  distribution: text,
+  version: text,
+  cuda: v.exactOptional(count),
+  wheels: v.pipe(v.array(hex(64)), v.maxLength(8)),
+})
+
 const manifest = v.object({
   format: v.literal(1),
   id: snapshotId,
@@ -81,7 +90,9 @@ const manifest = v.object({
     merkle: hex(64),
   }),
   decoders: v.array(text),
-  nvidia: v.nullable(v.unknown()),
+  nvidia: v.nullable(
+    v.object({libraries: v.pipe(v.array(library), v.minLength(1), v.maxLength(16))}),
+  ),
   warnings: v.object({
     count,
     first: v.array(v.object({code: text, path: byteString, message: text})),

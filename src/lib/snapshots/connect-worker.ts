@@ -1,13 +1,14 @@
 import type {Session} from '../remote/session.js'
 import {openReach, type Reach} from '../store/reach.js'
 import {startWorker, type Worker} from '../worker/worker-client.js'
-import type {BoxService} from './service.js'
+import type {BoxService, Equipment} from './service.js'
 
 /** A box with a worker that has said hello, and how it reaches the store. */
 export interface ConnectedBox {
   readonly session: Session
   readonly worker: Worker
   readonly reach: Reach
+  readonly equipment: Equipment
   /** Ends worker, tunnels and connection. */
   close(): Promise<void>
 }
@@ -35,7 +36,8 @@ export async function connectWorker(
     const session = await opens(openSession(host, signal))
     report({kind: 'step', step: 'connect', state: 'done', detail: session.label, host})
     report({kind: 'step', step: 'equip', state: 'started', host})
-    const worker = await opens(startWorker(session, await equip(session, signal), clock, signal))
+    const equipment = await equip(session, signal)
+    const worker = await opens(startWorker(session, equipment, clock, signal))
     const isTunnelled = store.reach === 'tunnel' && !session.isLocal
     const count = isTunnelled ? (service.tunnels ?? TUNNELS) : 0
     // Connections of their own: bulk data must not stand in the way of the worker's messages.
@@ -43,7 +45,7 @@ export async function connectWorker(
     const forwarders = tunnels.map((tunnel) => tunnel.forward.bind(tunnel))
     const reach = await opens(openReach(store, forwarders, signal))
     report({kind: 'step', step: 'equip', state: 'done', host})
-    return {session, worker, reach, close}
+    return {session, worker, reach, equipment, close}
   } catch (error) {
     await close()
     throw error

@@ -3,6 +3,8 @@ import {encodeManifest, type Manifest} from '../format/manifest.js'
 import type {Attempt, CreateContext} from './create-attempt.js'
 import type {Checked} from './create-claim.js'
 import type {CreateResult} from '../worker/results.js'
+import {joinNvidia} from './nvidia-need.js'
+import {offProtocol} from '../worker/protocol.js'
 
 /** The manifest of what was proven; of the worker's words only those that nobody else can know. USAGE when it cannot fit. */
 export function buildManifest(
@@ -35,10 +37,24 @@ export function buildManifest(
     seconds: result.seconds,
     index: checked.index,
     decoders: [...checked.recount.decoders],
-    nvidia: null,
+    nvidia: nvidiaOf(context, {...attempt, checked}),
     warnings: {count: warnings.count, first: [...warnings.first]},
     versions: {dumont: service.version, worker: hello.worker},
   })
+}
+
+function nvidiaOf(
+  {box, choice}: CreateContext,
+  {checked, result}: Attempt & {readonly checked: Checked},
+): Manifest['nvidia'] {
+  const wheels = [...(box.equipment.nvcompWheels ?? [])]
+  const own = result.nvidia ? [{...result.nvidia, wheels}] : []
+  const parents = checked.inherited.length > 0 ? choice.parent?.manifest.nvidia?.libraries : []
+  const {decoders} = checked.recount
+  const nvidia = joinNvidia(decoders, [...own, ...(parents ?? [])])
+  if (nvidia?.libraries.length === 0)
+    throw offProtocol('ANS chunks without a word on what decodes them')
+  return nvidia
 }
 
 /** What the differences are is in the index; only the worker has seen what they would have been alone. */

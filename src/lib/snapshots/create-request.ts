@@ -17,7 +17,7 @@ export interface CreateSnapshotRequest {
   readonly parts: number
   /** Bytes; absent: a quarter of the box's memory, at most 1 GiB. */
   readonly memory?: number
-  readonly codec: 'auto' | 'none' | 'zstd'
+  readonly codec: 'ans' | 'auto' | 'gzstd' | 'none' | 'zstd'
   /** Of zstd. */
   readonly level: number
   /** Whether tensors may be stored as differences from other versions of them; default false. */

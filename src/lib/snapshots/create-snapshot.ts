@@ -11,6 +11,7 @@ import {summaryOf, type SnapshotSummary} from './create-summary.js'
 import type {ConnectedBox} from './connect-worker.js'
 import {chooseLineage} from './lineage.js'
 import {surveyManifests, type Survey} from './manifests.js'
+import {withNvcomp} from './nvidia-need.js'
 import {onBox} from './on-box.js'
 import {
   openOperatorMemory,
@@ -51,12 +52,20 @@ export async function createSnapshot(
       seconds: (service.clock.now() - begun) / 1000,
     })
   }
+  const onService = withNvcomp(service, nvcompFor(request), `--codec ${request.codec}`)
   // Looking into the store takes as long as connecting.
   return sideBySide(
     (ending) => openStep(request, service, ending),
-    (opening, ending) => onBox(request.host, service, (box) => take(box, opening, ending), ending),
+    (opening, ending) =>
+      onBox(request.host, onService, (box) => take(box, opening, ending), ending),
     signal,
   )
+}
+
+/** A GPU codec that was asked for must be had; `auto` looks whether it can be. */
+function nvcompFor({codec}: CreateSnapshotRequest): 'required' | 'wanted' | undefined {
+  if (codec === 'ans' || codec === 'gzstd') return 'required'
+  return codec === 'auto' ? 'wanted' : undefined
 }
 
 interface Opened {

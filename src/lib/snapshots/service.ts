@@ -2,6 +2,7 @@ import type {Clock} from '../clock.js'
 import type {Report} from '../progress/events.js'
 import type {Session} from '../remote/session.js'
 import type {Store} from '../store/store.js'
+import type {EquippedBox, NvcompOptions} from '../worker/equip-box.js'
 
 /** What every service stands on; the caller opens the store and closes it. */
 export interface StoreService {
@@ -16,15 +17,19 @@ export interface StoreService {
   readonly cacheDir?: string
 }
 
+/** What a box was equipped with. */
+export type Equipment = Pick<EquippedBox, 'argv' | 'nvcompMissing' | 'nvcompWheels'>
+
+export type Equip = (session: Session, signal?: AbortSignal) => Promise<Equipment>
+
 /** What services that work on a box need besides. */
 export interface BoxService extends StoreService {
   /** Opens a connection to a box, or to this machine for `local`; called again for tunnels. */
   readonly openSession: (host: string, signal?: AbortSignal) => Promise<Session>
   /** Puts the worker onto the box and says how to start it. */
-  readonly equip: (
-    session: Session,
-    signal?: AbortSignal,
-  ) => Promise<{readonly argv: readonly string[]}>
+  readonly equip: Equip
+  /** The same with nvCOMP; absent where the operator forbids it. */
+  readonly equipNvcomp?: (need: NvcompOptions['need']) => Equip
   /** Version of this program, for manifests. */
   readonly version: string
   /** Connections that carry data to a box when the store is behind this machine; default 4. */

@@ -59,6 +59,15 @@ export const createResult = v.object({
   notes: byCode,
   leftOut: v.optional(v.record(code, v.object({count, bytes: count})), () => ({})),
   reusedPacks: orNone,
+  /** What decodes the ANS chunks that this run, or an interrupted one, stored. */
+  nvidia: v.exactOptional(
+    v.object({
+      name: v.pipe(v.string(), v.regex(/^nvcomp-ans-[\w.+-]{1,40}$/)),
+      distribution: v.pipe(v.string(), v.regex(/^[\w.-]{1,60}$/)),
+      version: v.pipe(v.string(), v.regex(/^[\w.+-]{1,40}$/)),
+      cuda: v.exactOptional(count),
+    }),
+  ),
   sample: v.exactOptional(
     v.array(v.object({codec: v.string(), raw: count, stored: count, seconds})),
   ),

@@ -64,9 +64,11 @@ describe('the way back', () => {
     expect(await back({decoders: ['planes2', 'zstd']})).toEqual([])
   })
   test('is closed by a decoder that needs a GPU, unless that was accepted', async () => {
+    const library = {distribution: 'nvcomp', name: 'nvcomp-ans-6', version: '6', wheels: []}
+    const nvidia = {libraries: [library]}
     expect(await back({decoders: ['ans']})).toEqual([expect.stringContaining('NVIDIA GPU')])
-    expect(await back({nvidia: {}})).toEqual([expect.stringContaining('NVIDIA GPU')])
-    expect(await back({decoders: ['ans'], nvidia: {}}, {acceptGpuOnly: true})).toEqual([])
+    expect(await back({nvidia})).toEqual([expect.stringContaining('NVIDIA GPU')])
+    expect(await back({decoders: ['ans'], nvidia}, {acceptGpuOnly: true})).toEqual([])
   })
   test('is closed for a container of an unknown image', async () => {
     expect(await back({}, {image: ''})).toEqual([expect.stringContaining('which image')])

@@ -286,7 +286,7 @@ describe('settings', () => {
       [{parts: 0}, /^--parts must be a whole number from 1 to 256, not 0$/],
       [{memory: 'lots'}, /^--memory must be a size/],
       [{memory: '1MiB'}, /^--memory must be a size of at least 64MiB/],
-      [{codec: 'zip'}, /^--codec must be auto, zstd or none, not "zip"$/],
+      [{codec: 'zip'}, /^--codec must be auto, ans, gzstd, zstd or none, not "zip"$/],
       [{endpoint: 'host:9000'}, /^--endpoint must be https:\/\/host/],
       [{endpoint: 'https://user:pw@host'}, /^--endpoint must be/],
       [{profile: '../x'}, /^--profile must be a name/],
