@@ -23,6 +23,7 @@ from .protocol import RestoreRequest
 from .restore_crew import Crew, StartPool, engine_count, engine_settings
 from .restore_directories import RestoreDirectories, make_usable
 from .restore_files import RestoreFiles
+from .restore_holders import Holders
 from .restore_index import Urls, read_index
 from .restore_links import RestoreLinks
 from .restore_run import Run, unwritable
@@ -267,7 +268,7 @@ class Steps:
                 run.counts["written"] += action in (Action.CREATE, Action.REPLACE, Action.LINK)
                 if action in (Action.CREATE, Action.REPLACE):
                     run.raw_written += sum(extent[3] for extent in item.extents)
-        run.fetched = survey.bytes_to_fetch()
+        run.fetched = survey.bytes_to_fetch(Holders(run))
         if run.request.delete and not run.counts["failed"]:
             extra = delete_extra.find_extra(run, self._box.private.node())
             run.counts["deleted"] = len(extra)

@@ -36,8 +36,9 @@ _LOOK_SECONDS = 0.1
 # Memory of a process before it holds any data: interpreter, modules and, where planes are decoded,
 # numpy.
 _PROCESS_BYTES = 40 << 20
-# Raw and scratch buffers of a decoding thread: a 4 MiB chunk, its planes and its copy.
-_DECODER_BYTES = 16 << 20
+# Raw and scratch buffers of a decoding thread: a 4 MiB chunk, its planes and its copy, the base of
+# a difference and its frame.
+_DECODER_BYTES = 24 << 20
 DECODERS = 2
 # A job holds at most 8 MiB of frames and one more chunk; less memory than that would never let it
 # start.
@@ -121,6 +122,11 @@ class Crew:
     def room(self) -> bool:
         """Whether another job would start at once."""
         return len(self._waiting) < self._most
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job has no result yet."""
+        return bool(self._waiting)
 
     def wait(self) -> None:
         """Wait for one result."""

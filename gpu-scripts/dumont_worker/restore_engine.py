@@ -218,7 +218,7 @@ class Engine:
         before = 0
         memory = task.memory = self.buffers.take(total)
         for span in task.spans:
-            length = span[1] - span[0] + 1
+            length = span[2] - span[1] + 1
             try:
                 room = memory[before : before + length]
                 task.buffers.append(self._get(task, span, room, part, (before, total)))
@@ -234,12 +234,13 @@ class Engine:
     def _get(
         self,
         task: Task,
-        span: tuple[int, int],
+        span: tuple[int, int, int],
         room: memoryview,
         part: int,
         at: tuple[int, int],
     ) -> memoryview:
         before, total = at
+        pack, first, last = span
         seen = 0
 
         def show(done: int, attempt: int) -> None:
@@ -249,8 +250,7 @@ class Engine:
                 self.moved[0] += done - seen
             seen = done
 
-        assert task.signed is not None  # a job with spans has a URL
-        return transfer.get(task.signed, span, room, show, self.port.failed)
+        return transfer.get(task.signed[pack], (first, last), room, show, self.port.failed)
 
     def _decode(self, _number: int) -> None:
         worker = Writer(self)

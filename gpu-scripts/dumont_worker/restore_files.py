@@ -1,4 +1,7 @@
-"""Write files: gather them in windows, hand jobs to the engines, finish what several jobs wrote."""
+"""Write files: gather them in windows, hand jobs to the engines, finish what several jobs wrote.
+
+A file with differences is gathered when the files that hold their bases are finished.
+"""
 
 import contextlib
 import errno
@@ -11,9 +14,11 @@ from . import metadata, target
 from .compare import Action
 from .errors import WorkerError
 from .restore_crew import Crew
+from .restore_holders import Holders
 from .restore_index import RENEWALS, Urls
-from .restore_plan import FileState, Job, Window, message_of
+from .restore_plan import WINDOW_USES, FileState, Job, Window, message_of
 from .restore_run import Run, failure_of
+from .restore_waiting import Waiting
 from .spool import Item
 
 # What a file costs an engine beside its bytes, told in bytes.
@@ -29,7 +34,9 @@ class RestoreFiles:
         self._run = run
         self._crew = crew
         self._urls = urls
-        self._window = Window(run.index.chunks)
+        self._holders = Holders(run)
+        self._waiting = Waiting(self._holders)
+        self._window = self._new_window()
         self._jobs: deque[Job] = deque()
         # Files that may have a temporary name on the disk right now.
         self._active: dict[int, FileState] = {}
@@ -41,7 +48,10 @@ class RestoreFiles:
 
     def add(self, number: int, item: Item) -> None:
         """Take a file in; Cancelled, or WorkerError when an engine failed."""
-        self._window.add(number, item)
+        if not self._waiting.add(number, item):
+            self._window.add(number, item)
+        elif self._waiting.uses > WINDOW_USES:
+            self.finish()
         if self._window.full:
             self._plan()
             # The next window is planned while the engines still have work from the last.
@@ -49,16 +59,30 @@ class RestoreFiles:
 
     def finish(self) -> None:
         """Wait until all files are done; Cancelled, WorkerError."""
-        self._plan()
-        self._hand_out(keep=0)
-        self._crew.drain()
+        while True:
+            self._plan()
+            self._hand_out(keep=0)
+            if self._crew.busy:
+                self._crew.wait()
+            elif self._waiting.uses:
+                # What they wait for comes later, or waits for them.
+                self._gather(self._waiting.all())
+            else:
+                return
+
+    def _gather(self, files: list[tuple[int, Item]]) -> None:
+        for number, item in files:
+            self._window.add(number, item)
+
+    def _new_window(self) -> Window:
+        return Window(self._run.index.chunks, self._holders)
 
     def _plan(self) -> None:
         """Turn the files gathered so far into jobs.
 
         Make the temporary file of those that several jobs write to.
         """
-        window, self._window = self._window, Window(self._run.index.chunks)
+        window, self._window = self._window, self._new_window()
         jobs = window.plan()
         for job in jobs:
             for state in job.files:
@@ -91,14 +115,14 @@ class RestoreFiles:
             self._submit(self._jobs.popleft())
 
     def _submit(self, job: Job) -> None:
-        packs = self._run.index.packs
-        signed = None
-        if job.spans:
-            ahead = {packs[other.pack].key: None for other in self._ahead() if other.spans}
-            signed = self._urls.get(packs[job.pack].key, list(ahead))
-        message = message_of(job, signed, self._run.index.chunks)
+        ahead = (key for other in self._ahead() for key in self._keys(other))
+        signed = self._urls.several(self._keys(job), list(ahead))
+        message = message_of(job, signed, self._run.index.chunks, self._holders)
         weight = job.bytes + _FILE_WEIGHT * len(job.files)
         self._crew.submit("write", message, weight, self._on_written(job))
+
+    def _keys(self, job: Job) -> list[str]:
+        return [self._run.index.packs[pack].key for pack in job.packs]
 
     def _ahead(self) -> list[Job]:
         return [self._jobs[n] for n in range(min(len(self._jobs), _KEYS_AHEAD))]
@@ -129,7 +153,8 @@ class RestoreFiles:
         job.renewals += 1
         if job.renewals > RENEWALS:
             raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
-        self._urls.renew(self._run.index.packs[job.pack].key)
+        for key in self._keys(job):
+            self._urls.renew(key)
         self._jobs.appendleft(job)
         if self._crew.room:
             self._submit(self._jobs.popleft())
@@ -145,6 +170,7 @@ class RestoreFiles:
             except OSError as error:
                 self._run.fail(state.number, state.item, failure_of(error))
         del self._active[state.number]
+        self._gather(self._waiting.arrived(state.number))
         if self._run.actions[state.number] == Action.FAILED:
             return False
         self._run.count(state.item, written=True)

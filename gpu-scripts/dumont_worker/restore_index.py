@@ -44,6 +44,19 @@ class Urls:
             known = self._known[key]
         return known[0]
 
+    def several(self, keys: list[str], ahead: list[str]) -> list[Signed]:
+        """Return the URLs of several keys; what is needed next is asked for in the same message."""
+        now = time.monotonic()
+        wanted = [key for key in dict.fromkeys([*keys, *ahead]) if not self._is_fresh(key, now)]
+        missing = len(set(keys).intersection(wanted))
+        for start in range(0, missing, KEYS_AT_ONCE):
+            self._ask(wanted[start : start + KEYS_AT_ONCE])
+        return [self._known[key][0] for key in keys]
+
+    def _is_fresh(self, key: str, now: float) -> bool:
+        known = self._known.get(key)
+        return known is not None and now - known[1] <= URL_SECONDS
+
     def renew(self, key: str) -> None:
         """Forget a URL that the store does not honour any more."""
         self._known.pop(key, None)
@@ -81,7 +94,7 @@ def fetch_object(link: Link, urls: Urls, wanted: ObjectRef) -> bytes:
 
 
 class ChunkTable:
-    """Where every chunk of the index lies, about 100 bytes each."""
+    """Where every chunk of the index lies and what it leans on, about 100 bytes each."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -89,31 +102,51 @@ class ChunkTable:
         self.pack = array("I")
         self.at = array("I")
         self.stored = array("I")
+        # Of a difference the number of its base and one more.
+        self._leans_on = array("I")
         self._hashes = bytearray()
         self._decodable = bytearray()
+        self.has_differences = False
 
     def __len__(self) -> int:
         """Return the number of chunks."""
         return len(self.raw)
 
     def add(self, record: ChunkRecord) -> None:
-        """Append the next chunk."""
+        """Append the next chunk.
+
+        WorkerError INTEGRITY for a difference from a chunk that is one itself, or from none.
+        """
+        self._leans_on.append(0 if record.base is None else self._checked(record) + 1)
         self.raw.append(record.raw)
         self.pack.append(record.pack)
         self.at.append(record.at)
         self.stored.append(record.stored)
         self._hashes += record.hash
         self._hashes += record.frame
-        self._decodable.append(record.codec in _DECODABLE and record.base is None)
+        self._decodable.append(record.codec in _DECODABLE)
 
     def hashes(self, chunk: int) -> tuple[bytes, bytes]:
         """Return raw hash and frame hash."""
         at = 64 * chunk
         return bytes(self._hashes[at : at + 32]), bytes(self._hashes[at + 32 : at + 64])
 
+    def base(self, chunk: int) -> int | None:
+        """Return what a chunk is a difference from; None for one that is stored whole."""
+        return self._leans_on[chunk] - 1 if self._leans_on[chunk] else None
+
     def decodable(self, chunk: int) -> bool:
-        """Tell whether this worker has the decoder."""
-        return bool(self._decodable[chunk])
+        """Tell whether this worker has the decoders of a chunk and of its base."""
+        base = self.base(chunk)
+        return bool(self._decodable[chunk] and (base is None or self._decodable[base]))
+
+    def _checked(self, record: ChunkRecord) -> int:
+        assert record.base is not None
+        base = record.base[1]
+        if base >= len(self) or self._leans_on[base] or self.raw[base] != record.raw:
+            raise integrity("a difference from a chunk that cannot be its base")
+        self.has_differences = True
+        return base
 
 
 @dataclass(slots=True)

@@ -1,14 +1,16 @@
 """Plan downloads: which stretches of which packs, and which bytes of them go into which files.
 
 Files are taken in windows, in path order, so that memory does not grow with the snapshot. Within a
-window every chunk is fetched and decoded once, whatever number of files use it.
+window every chunk is fetched and decoded once, whatever number of files use it; so is the base of
+differences where no file of the restore holds it.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from . import target
-from .restore_index import ChunkTable
+from .restore_holders import Place
+from .restore_index import ChunkTable, Signed
 from .spool import Item
 
 JOB_BYTES = 8 << 20
@@ -19,8 +21,8 @@ WINDOW_USES = 32768
 WINDOW_BYTES = 256 << 20
 JOB_USES = 2048
 
-Span = tuple[int, int]
-"""First and last byte in a pack."""
+Span = tuple[int, int, int]
+"""Pack of the job, first and last byte in it."""
 Use = tuple[int, int, int, int]
 """File of the job, offset in the file, offset in the chunk, length."""
 
@@ -40,10 +42,14 @@ class FileState:
 
 @dataclass(slots=True)
 class Job:
-    """Chunks of one pack and the files they go into; no chunks at all for files without data."""
+    """Chunks and the files they go into; no chunks at all for files without data.
 
-    pack: int
+    They are of the first of its packs, but for those that share a base; in the others lie bases.
+    """
+
+    packs: list[int] = field(default_factory=list)
     chunks: list[int] = field(default_factory=list)
+    bases: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
     uses: list[list[Use]] = field(default_factory=list)
@@ -52,15 +58,37 @@ class Job:
     @property
     def bytes(self) -> int:
         """How much is fetched."""
-        return sum(last - first + 1 for first, last in self.spans)
+        return sum(last - first + 1 for _, first, last in self.spans)
+
+
+class Holders(Protocol):
+    """Who knows the files of this restore that hold chunks."""
+
+    def find(self, chunk: int) -> Place | None:
+        """Return where a chunk lies, or will lie when its file is written."""
+        ...
+
+    def at_hand(self, chunk: int) -> Place | None:
+        """Return where a chunk lies already."""
+        ...
+
+
+class Nobody:
+    """Holds nothing."""
+
+    def find(self, _chunk: int) -> None:
+        """Return that it lies nowhere."""
+
+    at_hand = find
 
 
 class Window:
     """Files gathered for one round of jobs."""
 
-    def __init__(self, chunks: ChunkTable) -> None:
-        """Start empty."""
+    def __init__(self, chunks: ChunkTable, holders: Holders) -> None:
+        """Start empty; what no file holds is fetched."""
         self._chunks = chunks
+        self._holders = holders
         self._files: list[FileState] = []
         self._users: dict[int, list[tuple[int, int, int, int]]] = {}
         self._empty: list[FileState] = []
@@ -102,7 +130,7 @@ class Window:
             files = self._empty[start : start + JOB_USES]
             for state in files:
                 state.jobs = 1
-            jobs.append(Job(-1, files=files))
+            jobs.append(Job(files=files))
         return jobs
 
     def _jobs(self) -> list[Job]:
@@ -114,19 +142,37 @@ class Window:
         wanted = sorted(self._users, key=lambda chunk: (order[table.pack[chunk]], table.at[chunk]))
         jobs: list[Job] = []
         taken = uses = 0
-        for chunk in wanted:
-            pack, stored = table.pack[chunk], table.stored[chunk]
-            count = len(self._users[chunk])
-            crowded = taken + stored > JOB_BYTES or uses + count > JOB_USES
-            if not jobs or jobs[-1].pack != pack or crowded:
-                jobs.append(Job(pack))
-                taken = uses = 0
+        for chunk in self._by_base(wanted) if table.has_differences else wanted:
+            pack, count = table.pack[chunk], len(self._users[chunk])
+            base = self._fetched_base(chunk)
+            alone = table.stored[chunk] + (0 if base is None else table.stored[base])
+            shares = bool(jobs) and base in jobs[-1].bases[-1:]
+            cost = table.stored[chunk] if shares else alone
+            crowded = taken + cost > JOB_BYTES or uses + count > JOB_USES
+            if not jobs or crowded or not (shares or jobs[-1].packs[0] == pack):
+                jobs.append(Job([pack]))
+                taken, uses, cost, shares = 0, 0, alone, False
             jobs[-1].chunks.append(chunk)
-            taken += stored
+            if base is not None and not shares:
+                jobs[-1].bases.append(base)
+            taken += cost
             uses += count
         return jobs
 
+    def _by_base(self, wanted: list[int]) -> list[int]:
+        """Return the chunks so that those follow one another that share a base to be fetched."""
+        families: dict[int, list[int]] = {}
+        for chunk in wanted:
+            base = self._fetched_base(chunk)
+            families.setdefault(chunk if base is None else base, []).append(chunk)
+        return [chunk for family in families.values() for chunk in family]
+
+    def _fetched_base(self, chunk: int) -> int | None:
+        base = self._chunks.base(chunk)
+        return base if base is not None and self._holders.find(base) is None else None
+
     def _fill(self, job: Job) -> None:
+        table = self._chunks
         places: dict[int, int] = {}
         for chunk in job.chunks:
             job.uses.append([])
@@ -136,22 +182,34 @@ class Window:
                     job.files.append(self._files[place])
                     self._files[place].jobs += 1
                 job.uses[-1].append((places[place], offset, at, length))
-        job.spans = self._spans(job.chunks)
+        copied = {chunk for chunk in job.chunks if self._holders.at_hand(chunk) is not None}
+        fetched = {*job.chunks, *job.bases} - copied
+        # The other bases lie in files, but must be fetched where those have changed.
+        others = (base for chunk in job.chunks if (base := table.base(chunk)) is not None)
+        job.bases = list(dict.fromkeys([*job.bases, *others]))
+        named = (table.pack[chunk] for chunk in (*job.chunks, *job.bases))
+        job.packs = list(dict.fromkeys(named))
+        job.spans = self._spans(job.packs, fetched)
 
-    def _spans(self, chunks: list[int]) -> list[Span]:
+    def _spans(self, packs: list[int], chunks: set[int]) -> list[Span]:
+        table = self._chunks
+        places = {pack: place for place, pack in enumerate(packs)}
+        frames = sorted((places[table.pack[n]], table.at[n], table.stored[n]) for n in chunks)
         spans: list[Span] = []
-        for chunk in chunks:
-            first = self._chunks.at[chunk]
-            last = first + self._chunks.stored[chunk] - 1
-            if spans and first - spans[-1][1] - 1 <= GAP and last - spans[-1][0] < 2 * JOB_BYTES:
-                spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
+        for place, first, stored in frames:
+            last = first + stored - 1
+            before, begun, ended = spans[-1] if spans else (-1, 0, 0)
+            if place == before and first - ended - 1 <= GAP and last - begun < 2 * JOB_BYTES:
+                spans[-1] = (place, begun, max(last, ended))
             else:
-                spans.append((first, last))
+                spans.append((place, first, last))
         return spans
 
 
-def message_of(job: Job, signed: dict[str, Any] | None, table: ChunkTable) -> tuple[Any, ...]:
-    """Return what an engine needs for a job, as plain values.
+def message_of(
+    job: Job, signed: list[Signed], table: ChunkTable, holders: Holders
+) -> tuple[Any, ...]:
+    """Return what an engine needs for a job, as plain values; `signed` are URLs of its packs.
 
     A file of this job alone comes with its metadata and is finished by the engine; of a file
     that several jobs write to only the temporary name and its identity are told.
@@ -167,8 +225,17 @@ def message_of(job: Job, signed: dict[str, Any] | None, table: ChunkTable) -> tu
             meta = (item.mode, item.uid, item.gid, item.mtime, item.xattrs)
             whole = (name, meta, item.size, item.hash, len(item.extents))
         files.append((state.number, place, state.identity, whole))
-    chunks = [
-        (table.at[chunk], table.stored[chunk], table.raw[chunk], *table.hashes(chunk))
-        for chunk in job.chunks
-    ]
-    return signed, job.spans, chunks, list(directories), files, job.uses
+    packs = {pack: place for place, pack in enumerate(job.packs)}
+    numbers = {base: number for number, base in enumerate(job.bases)}
+
+    def frame(chunk: int) -> tuple[Any, ...]:
+        where = (packs[table.pack[chunk]], table.at[chunk], table.stored[chunk])
+        return (*where, table.raw[chunk], *table.hashes(chunk))
+
+    def base(chunk: int) -> int | None:
+        found = table.base(chunk)
+        return None if found is None else numbers[found]
+
+    chunks = [(frame(chunk), holders.at_hand(chunk), base(chunk)) for chunk in job.chunks]
+    bases = [(frame(chunk), holders.find(chunk), None) for chunk in job.bases]
+    return signed, job.spans, chunks, bases, list(directories), files, job.uses

@@ -12,6 +12,7 @@ from . import metadata, target
 from .compare import WRITES, Action, decide
 from .errors import WorkerError
 from .restore_crew import Crew
+from .restore_holders import Holders
 from .restore_run import Run, failure_of
 from .restore_scope import WANTED, WAY, Place, inside
 from .restore_space import Space
@@ -227,10 +228,13 @@ class Survey:
                     "restore with the dumont release that made the snapshot",
                 )
 
-    def bytes_to_fetch(self) -> int:
-        """Return the stored bytes of all chunks that must be fetched."""
-        stored = self._run.index.chunks.stored
-        return sum(stored[chunk] for chunk, wanted in enumerate(self.needed) if wanted)
+    def bytes_to_fetch(self, holders: Holders) -> int:
+        """Return the stored bytes of all chunks that must be fetched, bases included."""
+        table = self._run.index.chunks
+        chunks = {chunk for chunk, wanted in enumerate(self.needed) if wanted}
+        bases = {table.base(chunk) for chunk in chunks} - {None}
+        chunks.update(base for base in bases if base is not None and holders.find(base) is None)
+        return sum(table.stored[chunk] for chunk in chunks)
 
 
 def data_bytes(item: Item) -> int:

@@ -5,6 +5,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from . import metadata, target, transfer
@@ -17,6 +18,8 @@ from .frame import decode_frame
 from .metadata import Meta, Policy
 from .native import BytesLike, blake3
 from .newborn import Newborn
+from .restore_bases import Bases
+from .restore_holders import Place
 from .restore_run import Failure, failure_of
 from .target import Directories
 
@@ -24,14 +27,21 @@ _OPEN_FILES = 64
 _MOST_ISSUES = 1000
 
 
+Frame = tuple[int, int, int, int, bytes, bytes]
+"""Pack of the task, offset in it, length, length of the chunk, raw hash and frame hash."""
+Source = tuple[Frame, Place | None, int | None]
+"""Where to get a chunk: its frame, a file that holds it, and the number of its base."""
+
+
 @dataclass(slots=True)
 class Task:
     """A job as the coordinator sent it, and what was fetched for it."""
 
     number: int
-    signed: dict[str, Any] | None
-    spans: list[tuple[int, int]]
-    chunks: list[tuple[int, int, int, bytes, bytes]]
+    signed: list[dict[str, Any]]
+    spans: list[tuple[int, int, int]]
+    chunks: list[Source]
+    bases: list[Source]
     directories: list[tuple[int, bytes]]
     files: list[tuple[int, int, tuple[int, int] | None, tuple[Any, ...] | None]]
     uses: list[list[tuple[int, int, int, int]]]
@@ -44,7 +54,14 @@ class Task:
     @property
     def bytes(self) -> int:
         """How much is to be fetched."""
-        return sum(last - first + 1 for first, last in self.spans)
+        return sum(last - first + 1 for _, first, last in self.spans)
+
+    def frame(self, pack: int, at: int, stored: int) -> memoryview | None:
+        """Return a frame as it was fetched; None where it was not."""
+        for (of, first, _), buffer in zip(self.spans, self.buffers, strict=True):
+            if of == pack and first <= at and at + stored <= first + len(buffer):
+                return buffer[at - first : at - first + stored]
+        return None
 
 
 Piece = tuple[memoryview, int, int, int]
@@ -77,6 +94,7 @@ class Writer:
         self._policy = engine.policy
         self._directories = Directories(engine.bases)
         self._direct = DirectWriter()
+        self._bases = Bases(self._directories)
         self._task: Task
         self._open: OrderedDict[int, int] = OrderedDict()
         self._identity: dict[int, tuple[int, int]] = {}
@@ -87,6 +105,7 @@ class Writer:
 
     def close(self) -> None:
         """Close every descriptor."""
+        self._bases.close()
         self._directories.close()
 
     def write(self, task: Task) -> tuple[int, int, list[Any], list[Any]]:
@@ -124,7 +143,7 @@ class Writer:
                 self._give_up(place, ("damaged", str(damaged)))
             return 0
         written = 0
-        chunk_hash = self._task.chunks[number][3]
+        chunk_hash = self._task.chunks[number][0][4]
         for place, offset, at, length in wanted:
             if place in self._failures:
                 continue
@@ -141,30 +160,51 @@ class Writer:
         return written
 
     def _chunk(self, number: int, offset: int) -> BytesLike:
-        """Return a proven chunk whose first byte goes to this offset of a file.
+        """Return a proven chunk whose first byte goes to this offset of a file."""
+        frame, place, base = self._task.chunks[number]
+        room = self._direct.room(frame[3], offset)
+        if place is not None and self._bases.read(place, room) and blake3(room) == frame[4]:
+            return room
+        return self._proven(frame, room, base)
 
-        A frame that is damaged is fetched once more, by itself.
-        """
-        at, stored, raw_length, raw_hash, frame_hash = self._task.chunks[number]
-        room = self._direct.room(raw_length, offset)
-        for (first, _), buffer in zip(self._task.spans, self._task.buffers, strict=True):
-            if first <= at and at + stored <= first + len(buffer):
-                frame = buffer[at - first : at - first + stored]
-                try:
-                    return decode_frame(frame, raw_hash, raw_length, frame_hash, room)
-                except WorkerError as error:
-                    if error.code != "INTEGRITY":
-                        raise
-        assert self._task.signed is not None
-        span = (at, at + stored - 1)
+    def _proven(self, frame: Frame, room: memoryview, base: int | None = None) -> BytesLike:
+        """Return the chunk of a frame; one that is damaged is fetched once more, by itself."""
+        pack, at, stored, raw_length, raw_hash, frame_hash = frame
+        data = self._task.frame(pack, at, stored)
+        if data is not None:
+            find = partial(self._base, base, True)
+            try:
+                return decode_frame(data, raw_hash, raw_length, frame_hash, room, find_base=find)
+            except WorkerError as error:
+                if error.code != "INTEGRITY":
+                    raise
+        signed, span = self._task.signed[pack], (at, at + stored - 1)
+        find = partial(self._base, base, False)
         try:
-            again = transfer.get(self._task.signed, span, None, None, self._engine.cancelled)
+            again = transfer.get(signed, span, None, None, self._engine.cancelled)
             self._task.fetched += stored
-            return decode_frame(again, raw_hash, raw_length, frame_hash, room)
+            return decode_frame(again, raw_hash, raw_length, frame_hash, room, find_base=find)
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
             raise Damaged(error.message) from None
+
+    def _base(self, number: int | None, from_file: bool, _hash: bytes) -> BytesLike:
+        """Return what a chunk differs from: of a file, which the caller has to prove, or decoded.
+
+        Raises Damaged when it cannot be had.
+        """
+        if number is None:
+            raise integrity("a difference that the index does not tell of")
+        frame, place, _ = self._task.bases[number]
+        raw_length, raw_hash = frame[3], frame[4]
+        kept = self._bases.kept(raw_hash)
+        if kept is not None:
+            return kept
+        room = self._bases.room(raw_length)
+        if from_file and place is not None and self._bases.read(place, room):
+            return room
+        return self._bases.keep(raw_hash, self._proven(frame, room))
 
     @contextlib.contextmanager
     def _guarded(self, place: int) -> Iterator[None]:

@@ -86,7 +86,7 @@ def _capabilities() -> list[str]:
     except WorkerError as error:
         print(error.message, file=sys.stderr)
         return []
-    return ["planes2", "planes2of4", "planes4", "zstd"]
+    return ["ordered", "planes2", "planes2of4", "planes4", "xor", "zstd"]
 
 
 def _answer(link: Link, request: Request, this: Box) -> None:

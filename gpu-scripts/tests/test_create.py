@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from fake_operator import PACKAGE, FakeOperator, FakeStore, Fault, WorkerFailed, parent_of
+from processes import processes_of, resident
 from read_snapshot import Snapshot, assert_same
 
 MIB = 1 << 20
@@ -82,14 +83,6 @@ def scanned_later(store: FakeStore, parent: dict[str, Any]) -> dict[str, Any]:
         store.objects[segment["key"]] = data
         segment |= {"length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     return parent
-
-
-def processes_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    with contextlib.suppress(OSError):
-        found = [int(child) for child in children.read_text().split()]
-        return [pid] + [one for child in found for one in processes_of(child)]
-    return []
 
 
 def is_running(pid: int) -> bool:
@@ -444,12 +437,6 @@ def test_memory_stays_below_its_bound(store: FakeStore, tmp_path: Path) -> None:
     assert len(snapshot.entries) == 4
     assert store.most_busy > 8
     assert limit / 3 < peak < limit
-
-
-def resident(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-    return 0
 
 
 def test_too_little_memory_is_refused_with_the_least(

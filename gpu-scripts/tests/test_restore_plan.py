@@ -3,7 +3,7 @@
 from dumont_worker.entry import ChunkRecord
 from dumont_worker.restore_crew import LEAST_BUFFER, buffer_bytes, engine_count, engine_settings
 from dumont_worker.restore_index import ChunkTable
-from dumont_worker.restore_plan import GAP, JOB_BYTES, JOB_USES, Job, Window, message_of
+from dumont_worker.restore_plan import GAP, JOB_BYTES, JOB_USES, Job, Nobody, Window, message_of
 from dumont_worker.spool import Item, Spool
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -24,7 +24,7 @@ def file(path: bytes, *chunks: int) -> Item:
 
 
 def plan(chunks: ChunkTable, *files: Item) -> list[Job]:
-    window = Window(chunks)
+    window = Window(chunks, Nobody())
     for number, item in enumerate(files):
         window.add(number, item)
     return window.plan()
@@ -33,7 +33,7 @@ def plan(chunks: ChunkTable, *files: Item) -> list[Job]:
 def test_a_chunk_that_many_files_use_is_fetched_once():
     jobs = plan(table((0, 0, 1000)), *(file(b"f%d" % n, 0) for n in range(50)))
     assert len(jobs) == 1
-    assert jobs[0].spans == [(0, 999)]
+    assert jobs[0].spans == [(0, 0, 999)]
     assert len(jobs[0].files) == 50
 
 
@@ -41,8 +41,8 @@ def test_near_frames_are_fetched_in_one_request_and_far_ones_apart():
     chunks = table((0, 0, 1000), (0, 1000 + GAP, 1000), (0, 2001 + 2 * GAP, 1000))
     jobs = plan(chunks, file(b"f", 0, 1, 2))
     first, second = jobs[0].spans
-    assert first == (0, 1999 + GAP)
-    assert second == (2001 + 2 * GAP, 3000 + 2 * GAP)
+    assert first == (0, 0, 1999 + GAP)
+    assert second == (0, 2001 + 2 * GAP, 3000 + 2 * GAP)
 
 
 def test_jobs_stay_within_packs_and_within_their_size():
@@ -61,7 +61,7 @@ def test_a_file_of_several_jobs_waits_for_all_of_them():
 
 def test_files_without_data_need_no_pack():
     jobs = plan(table(), *(file(b"f%d" % n) for n in range(JOB_USES + 1)))
-    assert [(job.pack, len(job.files)) for job in jobs] == [(-1, JOB_USES), (-1, 1)]
+    assert [(job.packs, len(job.files)) for job in jobs] == [([], JOB_USES), ([], 1)]
 
 
 def test_an_engine_learns_metadata_only_of_files_that_are_its_own():
@@ -69,7 +69,7 @@ def test_an_engine_learns_metadata_only_of_files_that_are_its_own():
     jobs = plan(chunks, file(b"d/both", 0, 1), file(b"d/one", 1))
     for state in jobs[0].files:
         state.identity = (5, 6)
-    *_, directories, files, uses = message_of(jobs[1], None, chunks)
+    *_, directories, files, uses = message_of(jobs[1], [], chunks, Nobody())
     told = {number: (identity, whole and whole[0]) for number, _, identity, whole in files}
     assert told == {0: ((5, 6), None), 1: (None, b"one")}
     assert directories == [(0, b"d")]
