@@ -8,8 +8,7 @@ import {pathToFileURL} from 'node:url'
 import {crc32} from 'node:zlib'
 
 const ROOT = join(import.meta.dirname, '..')
-const MAIN =
-  'import sys\n\nfrom dumont_worker.__main__ import main\n\nif __name__ == "__main__":\n    sys.exit(main())\n'
+const MAIN = 'from dumont_worker.__main__ import run\n\nif __name__ == "__main__":\n    run()\n'
 
 /** Writes both files from `sources` (default: gpu-scripts) into `out` (default: dist). */
 export function packWorker({out = join(ROOT, 'dist'), sources = join(ROOT, 'gpu-scripts')} = {}) {

@@ -1,10 +1,12 @@
 """Entry point: `worker.pyz --native DIR --private DIR`, `engine FD PARENT` or `gpu FD PARENT`."""
 
 import argparse
+import contextlib
 import gc
 import os
 import resource
 import sys
+from typing import NoReturn
 
 if not __package__:
     # Run as a directory (from the source tree): the package's own modules must not shadow the
@@ -50,5 +52,13 @@ def _use_native(path: str | None) -> None:
         sys.path.insert(1, path)
 
 
+def run() -> NoReturn:
+    """Ends with the exit code at once: tearing an interpreter down takes its time, unseen here."""
+    code = main()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run()

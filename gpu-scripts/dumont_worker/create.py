@@ -5,7 +5,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from . import create_sample
 from .byte_string import to_json
 from .chunk_table import ChunkTable
 from .create_crew import Crew
@@ -46,6 +45,8 @@ def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
         cross_mounts=request.cross_mounts,
     )
     if request.dry_run:
+        from . import create_sample  # noqa: PLC0415 - it brings all codecs
+
         result = create_sample.run(link, request, roots, scan)
         return _described(roots, scan) | result | _left_out(scan)
     paths = [root.path for root in roots]

@@ -2,15 +2,12 @@
 
 import queue
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .chunk_table import ChunkTable
-from .create_engine import Settings
 from .create_messages import BundleDone, StoredPack, StretchDone
 from .create_source import UnitSource, Work
 from .create_window import Slot
-from .engine import Message
-from .engine_pool import EnginePool
 from .errors import WorkerError
 from .gpu.use import GpuUse
 from .journal import Journal
@@ -18,6 +15,9 @@ from .memory_plan import MemoryPlan
 from .operator_desk import OperatorDesk
 from .protocol import CreateRequest
 from .session import Link
+
+if TYPE_CHECKING:
+    from .engine_pool import EnginePool, Message
 
 
 class Crew:
@@ -39,16 +39,8 @@ class Crew:
         self._link = link
         self._native = native
         self._plan = plan
-        self._settings = Settings(
-            threads=plan.threads,
-            parts=plan.parts,
-            buffers=plan.buffers,
-            pack_size=plan.pack_size,
-            codec="none" if request.codec == "none" else "auto",
-            level=request.level,
-            pin=request.pin,
-            gpu=gpu,
-        )
+        self._request = request
+        self._gpu = gpu
         # One unit more than threads, so that none waits for the next.
         self._credits = plan.threads + 1
         self._in_work = [0] * plan.engines
@@ -113,14 +105,30 @@ class Crew:
     def _send(self, unit: Work) -> None:
         if self._pool is None:
             self._link.progress.phase("transfer")
-            settings = {one.name: getattr(self._settings, one.name) for one in fields(Settings)}
-            count = self._plan.engines
-            self._pool = EnginePool(count, "create", settings, self._on_message, self._native)
+            self._pool = self._start()
         engine = self._in_work.index(min(self._in_work))
         self._in_work[engine] += 1
         self._pool.send(engine, ("unit", unit))
 
-    def _on_message(self, engine: int, message: Message) -> None:
+    def _start(self) -> "EnginePool":
+        from .create_engine import Settings  # noqa: PLC0415 - often there is nothing to be done
+        from .engine_pool import EnginePool  # noqa: PLC0415
+
+        plan, request = self._plan, self._request
+        settings = Settings(
+            threads=plan.threads,
+            parts=plan.parts,
+            buffers=plan.buffers,
+            pack_size=plan.pack_size,
+            codec="none" if request.codec == "none" else "auto",
+            level=request.level,
+            pin=request.pin,
+            gpu=self._gpu,
+        )
+        told = {one.name: getattr(settings, one.name) for one in fields(Settings)}
+        return EnginePool(plan.engines, "create", told, self._on_message, self._native)
+
+    def _on_message(self, engine: int, message: "Message") -> None:
         """Answers at once, on the engine's thread, or keeps it for `take_answers`."""
         kind = message[0]
         if kind == "claim":
@@ -161,7 +169,7 @@ class Crew:
             else:
                 progress.part(part, *state)
 
-    def _take(self, engine: int, message: Message) -> None:
+    def _take(self, engine: int, message: "Message") -> None:
         kind, value = message[0], message[1] if len(message) > 1 else None
         if kind == "failed":
             raise value if isinstance(value, BaseException) else WorkerError("WORKER", str(value))

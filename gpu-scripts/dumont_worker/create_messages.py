@@ -4,6 +4,9 @@ from typing import Literal, NamedTuple
 
 from .cut import Unit
 
+# A file is read once, and twice more when it changes meanwhile.
+ATTEMPTS = 3
+
 
 class FileStat(NamedTuple):
     """What shows that a file has changed, and what its entry says of it; times in ns."""

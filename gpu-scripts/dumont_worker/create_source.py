@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .create_messages import (
+    ATTEMPTS,
     BaseFile,
     Bundle,
     FileStat,
@@ -23,7 +24,6 @@ from .native import blake3
 from .paths import join
 from .roots import Root
 from .siblings import Bases, Siblings
-from .unit_reader import ATTEMPTS
 
 # A bundle ends at 4 MiB, or at so many files that its answer stays small.
 _BUNDLE_FILES = 512

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from .cancellation import Cancelled
-from .errors import WorkerError
+from .errors import WorkerError, as_worker_error
 
 _ROLES = {"create": "create_engine", "restore": "restore_engine"}
 _PR_SET_PDEATHSIG = 1
@@ -82,17 +82,6 @@ class Port:
             os._exit(1)
         except Exception as error:
             self.fail(error)
-
-
-def as_worker_error(error: BaseException) -> WorkerError:
-    """The error to show for whatever was raised."""
-    if isinstance(error, WorkerError):
-        return error
-    if isinstance(error, MemoryError):
-        return WorkerError("WORKER", "out of memory", "try a smaller --memory", True)
-    if isinstance(error, Cancelled):
-        return WorkerError("INTERRUPTED", "interrupted")
-    return WorkerError("WORKER", f"{type(error).__name__}: {error}"[:1000])
 
 
 def main(descriptor: int, parent: int) -> int:

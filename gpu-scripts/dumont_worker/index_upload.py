@@ -6,8 +6,7 @@ import threading
 from typing import Any
 
 from .cancellation import Flag
-from .engine import as_worker_error
-from .errors import WorkerError
+from .errors import WorkerError, as_worker_error
 from .operator_desk import OperatorDesk
 from .pack_builder import pin_of
 from .upload import upload

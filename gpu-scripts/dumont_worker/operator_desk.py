@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from .cancellation import Cancelled
-from .engine import as_worker_error
-from .errors import WorkerError
+from .errors import WorkerError, as_worker_error
 from .session import Link
 
 # The operator's machine takes no more objects than this in one message.

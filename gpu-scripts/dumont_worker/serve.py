@@ -12,13 +12,14 @@ from typing import Any, Protocol
 from . import box, native, protocol, restored
 from .byte_string import to_json
 from .cancellation import Cancelled
-from .engine import as_worker_error
-from .errors import WorkerError
+from .errors import WorkerError, as_worker_error
 from .gpu.devices import Device, devices, refusal
 from .gpu.requirement import capabilities
 from .session import EXIT_CANCELLED, Link, Request
 
 WORKER_VERSION = "0.1.0"
+# In small steps, so that another request does not wait long.
+_OF_A_CREATE = ("entry", "scan", "index", "transfer", "create_window", "create_source", "create")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,21 @@ def main(private: bytes, native_dir: str | None, nvcomp: str | None = None) -> i
     offered = [*_capabilities(), *capabilities(nvcomp, refusal(gpus) is None)]
     link.send("hello", **_hello(own, facts, offered))
     link.start()
+    _get_ready(link)
     this = Box(own, native_dir, facts["box"], facts["cpus"], nvcomp, tuple(gpus))
     while (request := link.next_request()) is not None:
         _answer(link, request, this)
         if link.cancelled.is_set():
             return EXIT_CANCELLED
     return 0
+
+
+def _get_ready(link: Link) -> None:
+    """Loads what a create needs, which most requests are, until one comes."""
+    for name in _OF_A_CREATE:
+        if link.has_request:
+            return
+        importlib.import_module(f".{name}", __package__)
 
 
 def _hello(own: box.PrivateDir, facts: dict[str, Any], offered: list[str]) -> dict[str, Any]:

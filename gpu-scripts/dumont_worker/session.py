@@ -68,6 +68,11 @@ class Link:
         for task in (self._read, self._tick):
             threading.Thread(target=task, name=task.__name__, daemon=True).start()
 
+    @property
+    def has_request(self) -> bool:
+        """Whether `next_request` would not wait."""
+        return not self._requests.empty()
+
     def next_request(self) -> Request | None:
         """Waits for the next request; None when the session is over."""
         return self._requests.get()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from .content_hash import BLOCK, small_hash
 from .create_messages import (
+    ATTEMPTS,
     Bundle,
     BundleDone,
     Chunk,
@@ -22,9 +23,6 @@ from .engine_desk import EngineDesk
 from .entry import CHUNK_MAX
 from .file_state import Lost, fstat, lost, open_file
 from .stretch_reader import WINDOW, Changed, Store, StretchReader
-
-# Read once, and twice more when it changes meanwhile.
-ATTEMPTS = 3
 
 
 class UnitReader:
