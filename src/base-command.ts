@@ -43,8 +43,11 @@ export abstract class BaseCommand extends Command {
       // Something does not end in order; what is to be said is said all the same.
       this.tell(this.signal.reason)
       process.exit(EXIT.interrupted)
-    }, GRACE_MS).unref()
+    }, this.graceMs).unref()
   }
+
+  /** How long an interrupted command may take to put things in order. */
+  protected graceMs = GRACE_MS
 
   /** Aborted by SIGINT, SIGTERM and SIGHUP with the error to report. */
   get signal(): AbortSignal {

@@ -106,6 +106,8 @@ Interrupted, the same command goes on, here or on another machine.`
     }
     const ends = flags.destroy || flags.stop
     const ask = ends ? confirmation(flags.yes, this.jsonEnabled(), this.signal) : neverAsked
+    // A box must not stay frozen, nor without its post-hook.
+    if (flags.freeze || flags['post-hook'] !== undefined) this.graceMs = THAW_MS
     const operator = await openInstances(this, flags, {areNew: false})
     const {settings} = operator
     // What only protects leaves two copies; what ends leaves this directory alone.
@@ -184,6 +186,7 @@ function unnamedStore(): DumontError {
   )
 }
 
+const THAW_MS = 120_000
 const PARTS = 32
 const ZSTD_LEVEL = 3
 const neverAsked = async (): Promise<boolean> => false

@@ -42,7 +42,7 @@ export const boot: WakeDeed = async (machine, signal) => {
     await clock.sleep(POLL_MS, signal)
   }
   timed(machine, 'boot', begun)
-  report({kind: 'step', step: 'boot', state: 'done'})
+  report({kind: 'step', step: 'boot', state: 'done', detail: untrusted(machine.id ?? '', 80)})
   await attachKeys(machine, signal)
   return {running: true}
 }

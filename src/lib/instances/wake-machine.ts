@@ -1,4 +1,6 @@
 import {DumontError, isDumontError} from '../errors.js'
+import type {Step} from '../progress/events.js'
+import {untrusted} from '../untrusted.js'
 import {asDumontError, reasonOf} from './vendor-failure.js'
 import {boot, check, provision, reach} from './wake-boot-steps.js'
 import {freshFacts, nextWakeStep, type WakeFacts, type WakeStep} from './wake-facts.js'
@@ -20,6 +22,14 @@ const DEEDS: Readonly<Record<Exclude<WakeStep, 'discard' | 'done' | 'give-up'>, 
   reach,
   restore,
   settle,
+}
+
+/** Steps that are told while they go on, and so have to be told to have failed. */
+const TOLD: Readonly<Partial<Record<WakeStep, Step>>> = {
+  await: 'boot',
+  provision: 'provision',
+  reach: 'reach',
+  restore: 'restore',
 }
 
 /** What an earlier run has left of one machine. */
@@ -55,6 +65,14 @@ export async function wakeMachine(
       const deed =
         step === 'discard' ? discard(facts.rounds, facts.failed ?? 'unknown') : DEEDS[step]
       facts = {...facts, ...(await deed(machine, signal))}
+      const shown = TOLD[step]
+      if (shown && facts.failed !== undefined)
+        all.service.report({
+          kind: 'step',
+          step: shown,
+          state: 'failed',
+          detail: untrusted(facts.failed, 200),
+        })
     }
   } catch (error) {
     nameWhatIsLeft(machine, facts, error)

@@ -35,6 +35,10 @@ export async function planWake(
     })
   refuseMissingValues(request, spec)
   const maxHourly = dearest(request, source)
+  if (maxHourly === undefined)
+    throw new DumontError('USAGE', 'what the old box cost is not known', {
+      hint: 'add --max-price with the most an hour may cost',
+    })
   report({kind: 'step', step: 'find-offers', state: 'started'})
   const found = await provider.search(spec, {maxHourly}, signal)
   const offers = found.filter((offer) => offerMismatch(offer, spec, {maxHourly}) === undefined)
@@ -88,13 +92,10 @@ export function refusePoorPlan({
     )
 }
 
-function dearest({maxHourly}: WakeRequest, {record}: WakeSource): number {
+/** The most an hour may cost; undefined where neither the operator nor the record of the old box says. */
+export function dearest({maxHourly}: WakeRequest, {record}: WakeSource): number | undefined {
   const old = record?.instance.hourly
-  const most = maxHourly ?? (old == null ? undefined : old * DEAREST)
-  if (most !== undefined) return most
-  throw new DumontError('USAGE', 'what the old box cost is not known', {
-    hint: 'add --max-price with the most an hour may cost',
-  })
+  return maxHourly ?? (old == null ? undefined : old * DEAREST)
 }
 
 function refuseMissingValues({env}: WakeRequest, {envNames}: Spec): void {

@@ -65,7 +65,8 @@ export const create: WakeDeed = async (machine, signal) => {
 
 /** Looks for what nobody heard of by its label, for about two minutes. */
 export const settle: WakeDeed = async (machine, signal) => {
-  const {clock} = machine.all.service
+  const {clock, provider} = machine.all.service
+  if (!provider.capabilities.labels) return unfindable(machine)
   for (const wait of LISTINGS_MS) {
     await clock.sleep(wait, signal)
     const [found] = await listed(machine, signal)
@@ -73,6 +74,18 @@ export const settle: WakeDeed = async (machine, signal) => {
   }
   machine.all.unsettled.push({label: machine.label ?? '', at: machine.createdAt ?? 0})
   return {contract: 'unsettled'}
+}
+
+/** Nothing tells it from the operator's own: the operator has to look. */
+function unfindable(machine: MachineRun): Partial<WakeFacts> {
+  const {provider} = machine.all.service
+  const at = new Date(machine.createdAt ?? 0).toISOString().slice(0, 16)
+  const offer = machine.taken?.offer.id ?? 'that was asked for'
+  leak(
+    machine,
+    `whether it was rented is not known, and ${provider.name} has no labels: look in its list for a machine of offer ${untrusted(offer, 60)} made at ${at} UTC`,
+  )
+  return {leaked: true}
 }
 
 /** Nothing came of this offer; a claim that may yet show something stays open. */
@@ -130,6 +143,8 @@ export async function isMade(
   machine.id = id
   await note(machine, 'created')
   await writeClaim(machine, {}, signal)
+  const {report} = machine.all.service
+  report({kind: 'step', step: 'rent', state: 'done', detail: untrusted(id, 80)})
   return {contract: 'made'}
 }
 

@@ -1,30 +1,39 @@
 import {DumontError, isDumontError} from '../errors.js'
 import {mapBounded} from '../snapshots/map-bounded.js'
+import {throwIfInterrupted} from '../store/interruption.js'
 import {asDumontError, reasonOf} from './vendor-failure.js'
 import {adoptMachines} from './wake-adopt.js'
 import {wakeMachine, type Adopted} from './wake-machine.js'
 import {refusePoorPlan} from './wake-plan.js'
 import type {Leak, WakePlan, WakeResult, Woken} from './wake-request.js'
+import {openOfferPool} from './wake-pool.js'
 import type {WakeRun} from './wake-run.js'
 import {discardMachine, sweepUnsettled} from './wake-sweep.js'
 
 const AT_ONCE = 16
 
-/** Brings all machines that were asked for; goes on with what earlier runs left first. Rejects when none is ready. */
+/**
+ * Brings all machines that were asked for; goes on with what earlier runs left first, whatever the vendor offers. Rejects when
+ * none is ready.
+ */
 export async function rentAll(
-  run: WakeRun,
-  plan: WakePlan,
+  begun: WakeRun,
+  search: () => Promise<WakePlan>,
   signal?: AbortSignal,
 ): Promise<Omit<WakeResult, 'seconds'>> {
-  const {leaks, request} = run
+  const {leaks, request} = begun
   const failures: unknown[] = []
   const machines: Woken[] = []
+  let run = begun
+  let plan: WakePlan | undefined
   try {
-    const adopted = await adoptMachines(run, signal)
+    const adopted = await adoptMachines(begun, signal)
     const {kept, surplus} = divide(adopted, request.count)
-    for (const one of surplus) await discardMachine(run, one, signal)
+    for (const one of surplus) await discardMachine(begun, one, signal)
     const wanted = request.count - kept.length
-    if (wanted > 0) {
+    plan = wanted > 0 ? await search() : await spares(begun, search, signal)
+    run = withOffers(begun, plan)
+    if (plan && wanted > 0) {
       refusePoorPlan({...plan, count: wanted})
       if (!(await request.confirm(plan, signal)))
         throw new DumontError('INTERRUPTED', 'nothing was rented')
@@ -46,7 +55,38 @@ export async function rentAll(
   if (machines.length === 0 && first !== undefined) throw withLeaks(first, leaks, [])
   const lines = failures.map(reasonOf)
   const {wasted} = run.pool
-  return {kind: 'woken', snapshot: run.snapshot.id, plan, machines, failures: lines, leaks, wasted}
+  const found = plan ? {plan} : {}
+  return {
+    kind: 'woken',
+    snapshot: run.snapshot.id,
+    ...found,
+    machines,
+    failures: lines,
+    leaks,
+    wasted,
+  }
+}
+
+/** Offers for the case that what is there fails; that there are none is no reason to let it go. */
+async function spares(
+  {service}: WakeRun,
+  search: () => Promise<WakePlan>,
+  signal?: AbortSignal,
+): Promise<WakePlan | undefined> {
+  try {
+    return await search()
+  } catch (error) {
+    throwIfInterrupted(signal)
+    service.report({kind: 'note', message: `no other machine was looked for: ${reasonOf(error)}`})
+    return undefined
+  }
+}
+
+function withOffers(run: WakeRun, plan: WakePlan | undefined): WakeRun {
+  if (!plan) return run
+  const {maxHourly, maxSpend, offers} = plan
+  const downloadGB = run.snapshot.storedBytes / 1e9
+  return {...run, maxHourly, pool: openOfferPool(offers, {downloadGB, maxSpend})}
 }
 
 /** What holds a restore is kept, however many were asked for; of the rest no more than that. */

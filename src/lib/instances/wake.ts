@@ -9,7 +9,7 @@ import {reconcile} from './reconcile.js'
 import {asDumontError} from './vendor-failure.js'
 import {decideWake} from './wake-decision.js'
 import {wakeOnHost} from './wake-host.js'
-import {planWake} from './wake-plan.js'
+import {dearest, planWake} from './wake-plan.js'
 import {openOfferPool} from './wake-pool.js'
 import {rentAll} from './wake-rent.js'
 import type {WakeParts, WakeRequest, WakeResult} from './wake-request.js'
@@ -126,16 +126,16 @@ async function rent(awakening: Awakening, signal?: AbortSignal): Promise<Brought
   if (!stored) throw new Error('a snapshot is needed')
   const snapshot = savedOf(stored, source.record?.snapshot)
   const spec = wantedSpec(request, source)
-  const plan = await planWake(request, {service, source, snapshot, spec}, signal)
-  if (request.dryRun) return {kind: 'planned', snapshot: snapshot.id, plan, ...NOTHING}
-  const downloadGB = snapshot.storedBytes / 1e9
+  const plan = () => planWake(request, {service, source, snapshot, spec}, signal)
+  if (request.dryRun)
+    return {kind: 'planned', snapshot: snapshot.id, plan: await plan(), ...NOTHING}
   const run: WakeRun = {
     ...awakening,
     name: source.name,
     snapshot,
     spec,
-    maxHourly: plan.maxHourly,
-    pool: openOfferPool(plan.offers, {downloadGB, maxSpend: request.maxSpend}),
+    maxHourly: dearest(request, source) ?? Infinity,
+    pool: openOfferPool([], {downloadGB: 0, maxSpend: undefined}),
     isFork: request.fork || request.count > 1,
     leaks: [],
     unsettled: [],
