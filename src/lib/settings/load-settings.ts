@@ -6,10 +6,8 @@ import {environmentLayer, fileLayer, flagLayer, type Layer, overlay} from './lay
 import {locateStore, type StoreSettings} from './locate-store.js'
 import {nearestWord} from './nearest-word.js'
 import {type ProviderSettings, providerSettings} from './provider-settings.js'
-import type {Values} from './schema.js'
+import type {FieldName} from './schema.js'
 import {type Directories, directoriesOf, homeOf} from './xdg.js'
-
-export type CodecName = NonNullable<Values['codec']>
 
 export interface Settings {
   readonly store: StoreSettings
@@ -17,7 +15,7 @@ export interface Settings {
   readonly parts?: number
   /** Bytes. */
   readonly memory?: number
-  readonly codec?: CodecName
+  readonly codec?: 'ans' | 'auto' | 'gzstd' | 'none' | 'zstd'
   /** Whether GPUs may compress, and NVIDIA's nvCOMP be installed for it; default true. */
   readonly gpu?: boolean
   readonly delta?: 'auto' | 'off'
@@ -27,6 +25,8 @@ export interface Settings {
   readonly lifecycleAcknowledged?: boolean
   /** Mount points that outlive an instance. */
   readonly survives?: readonly string[]
+  /** What is set at all, by name, and where it is from; no values. */
+  readonly sources: readonly {readonly name: string; readonly source: string}[]
   readonly directories: Directories
   readonly providers: ProviderSettings
 }
@@ -63,6 +63,9 @@ export async function loadSettings({
   return {
     store: locateStore(layer, {kind: 'directory', path: path.join(directories.data, 'store')}),
     directories,
+    sources: Object.keys(layer.values)
+      .toSorted()
+      .map((name) => ({name, source: layer.sourceOf(name as FieldName)})),
     providers: providerSettings(layer, {env, home}),
     ...(profile !== undefined && {profile}),
     ...(parts !== undefined && {parts}),
