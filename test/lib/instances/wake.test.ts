@@ -332,6 +332,30 @@ describe('waking', () => {
     expect(world.vendor.creates).toEqual(['1002'])
   })
 
+  test('a machine that is there is gone on with although nothing is on offer any more', async () => {
+    await sleepOn()
+    const stop = new AbortController()
+    world.restoreFault = () => {
+      stop.abort(new DumontError('INTERRUPTED', 'interrupted'))
+      return new DumontError('INTERRUPTED', 'interrupted')
+    }
+    await expect(
+      wake(wakeRequest(id), {parts: world.wakeParts(), service: world.service()}, stop.signal),
+    ).rejects.toThrow()
+    world.restoreFault = undefined
+    const service = world.service(world.owner('aaaa.2'))
+    const search = async () => {
+      throw new DumontError('VENDOR', 'the vendor searches nothing today')
+    }
+    const provider = Object.create(service.provider, {search: {value: search}})
+    const result = await wake(wakeRequest(id), {
+      parts: world.wakeParts(),
+      service: {...service, provider},
+    })
+    expect(result.machines[0]?.instance.id).toBe('1002')
+    expect(result.plan).toBeUndefined()
+  })
+
   test('waits for another operator’s wake, and takes over when its time is up', async () => {
     await sleepOn()
     const stop = new AbortController()
