@@ -8,7 +8,7 @@ import {table} from './table.js'
 const HOUR_MS = 3_600_000
 
 /** The table of `instance list`, then what may be billed and is in nobody's hands; nothing for none. */
-export function describeInstances({instances, leaks}: InstanceSurvey): string {
+export function describeInstances({instances, leaks}: InstanceSurvey, now: number): string {
   const columns = [
     {title: 'INSTANCE'},
     {title: 'LABEL'},
@@ -16,17 +16,17 @@ export function describeInstances({instances, leaks}: InstanceSurvey): string {
     {title: 'GPU'},
     {align: 'right', title: 'AGE'},
     {align: 'right', title: 'COST'},
-    {title: 'LAST SNAPSHOT'},
+    {align: 'right', title: 'SAVED'},
     {title: 'UNPROTECTED'},
   ] as const
   const rows = instances.map((one) => [
     `${one.provider}:${one.id}`,
     one.label ?? '-',
     stateOf(one),
-    one.gpu === undefined ? '-' : `${one.gpuCount}× ${one.gpu}`,
+    gpuOf(one),
     one.ageMs === undefined ? '-' : age(one.ageMs),
     cost(one),
-    one.snapshot?.id ?? '-',
+    takenAt(one, now),
     one.unprotected ?? '-',
   ])
   const shown = rows.length === 0 ? [] : [table(columns, rows)]
@@ -37,9 +37,20 @@ function stateOf({state, waking}: ListedInstance): string {
   return waking.length === 0 ? state : `${state}, waking as ${untrusted(waking.join(', '), 120)}`
 }
 
+function gpuOf({gpu, gpuCount}: ListedInstance): string {
+  if (gpu === undefined) return '-'
+  return gpuCount === 1 ? gpu : `${gpuCount}× ${gpu}`
+}
+
+/** How long ago its last snapshot was taken. */
+function takenAt({snapshot}: ListedInstance, now: number): string {
+  if (snapshot?.takenAt === undefined) return 'never'
+  return `${age(Math.max(0, now - snapshot.takenAt))} ago`
+}
+
 function cost({hourly, monthly}: ListedInstance): string {
   if (hourly !== undefined) return `${dollars(hourly)}/h`
-  return monthly === undefined ? '-' : `${dollars(monthly)}/month`
+  return monthly === undefined ? '-' : `${dollars(monthly)}/mo`
 }
 
 /** `35 min`, `26 h`, `12 d`. */

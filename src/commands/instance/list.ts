@@ -33,7 +33,7 @@ lost if it vanished now. What earlier commands left open is settled first.`
     for (const failure of survey.failures) this.warnOf(`warning: ${failure}`)
     if (names.length === 0) this.say('no vendor has a key: only what is in the store is shown')
     if (survey.instances.length === 0) this.say('no instances')
-    this.finish(describeInstances(survey), survey.failures.length > 0)
+    this.finish(describeInstances(survey, Date.now()), survey.failures.length > 0)
     return survey
   }
 }

@@ -131,9 +131,7 @@ function describeRecord(record: InstanceRecord, now: number): ListedInstance {
     hourly: state === 'destroy-unconfirmed' ? (instance.hourly ?? undefined) : undefined,
     monthly: (bytes / 1e9) * R2_PRICES.perGBMonth,
     snapshot: saved,
-    unprotected: isSafe
-      ? undefined
-      : `not seen at its vendor, and its end is not certain (${state})`,
+    unprotected: isSafe ? undefined : 'its end is not certain',
     waking: wakingOf(record),
   }
 }
@@ -149,10 +147,10 @@ function unprotectedOf(
   now: number,
 ): string | undefined {
   if (record?.state === 'stopped') return undefined
-  if (!record?.snapshot || takenAt === undefined) return 'everything: no snapshot of it is recorded'
+  if (!record?.snapshot || takenAt === undefined) return 'everything'
   const hours = Math.max(0, (now - takenAt) / 3_600_000)
   const since = hours < 48 ? `${hours.toFixed(1)} h` : `${(hours / 24).toFixed(0)} days`
-  return `what changed in the last ${since}`
+  return `the last ${since}`
 }
 
 function wakingOf(record: InstanceRecord | undefined): readonly string[] {

@@ -43,7 +43,7 @@ describe('the list of instances', () => {
     await world.clock.sleep(3 * 3_600_000)
     const {instances} = await list()
     const words = new Map(instances.map((one) => [one.id, one.unprotected]))
-    expect(words.get(saved)).toMatch(/^what changed in the last 3\.0 h/)
+    expect(words.get(saved)).toMatch(/^the last 3\.0 h/)
     expect(words.get(unsaved)).toMatch(/^everything/)
   })
 
