@@ -26,6 +26,9 @@ OnProgress = Callable[[int, int], None]
 
 SILENCE_SECONDS = 25.0
 ANSWER_SECONDS = 60.0
+# Behind a tunnel all transfers wait in the same queues, and only its ends see it die.
+TUNNEL_SECONDS = 300.0
+_TUNNEL = "x-dumont-tunnel"
 ATTEMPTS = 8
 # A download that keeps moving is not given up for the number of its interruptions, within reason.
 _GET_ATTEMPTS = 64
@@ -103,7 +106,7 @@ def put(
         wait = 0.0
         try:
             answer = _put_once(
-                target, buffers, partial(_at, report, attempt), cuts < _CUTS, cancelled
+                target, buffers, partial(_at, report, attempt), target.may_cut(cuts), cancelled
             )
         except _Cut:
             target.forget()
@@ -149,7 +152,8 @@ def get(
         wait = 0.0
         fault: WorkerError
         try:
-            pieces = _get_once(target, (first + done, last), memory[done:], cuts < _CUTS, cancelled)
+            may_be_cut = target.may_cut(cuts)
+            pieces = _get_once(target, (first + done, last), memory[done:], may_be_cut, cancelled)
             for count in pieces:
                 done += count
                 report(done, attempt)
@@ -233,13 +237,13 @@ def _put_once(
         with _paced(transfer):
             try:
                 for buffer in buffers:
-                    _send(transfer, buffer, report, cancelled)
+                    _send(target, transfer, buffer, report, cancelled)
             except OSError as error:
                 # A store that refuses early closes its end while we send; the reason lies in its
                 # answer.
                 broken = error
             # Buffers on the way are still to be emptied when all has been handed over.
-            connection.sock.settimeout(pace.shared().silence(ANSWER_SECONDS))
+            connection.sock.settimeout(target.silence(ANSWER_SECONDS))
             response = connection.getresponse()
             answer = _read_answer(response)
     except Cancelled:
@@ -257,7 +261,11 @@ def _put_once(
 
 
 def _send(
-    transfer: pace.Transfer, buffer: Buffer, report: Callable[[int], None], cancelled: Flag
+    target: "_Target",
+    transfer: pace.Transfer,
+    buffer: Buffer,
+    report: Callable[[int], None],
+    cancelled: Flag,
 ) -> None:
     view = memoryview(buffer).cast("B")
     moved_at = time.monotonic()
@@ -268,7 +276,7 @@ def _send(
         try:
             count = transfer.connection.send(view[:_SLICE])
         except TimeoutError:
-            if time.monotonic() - moved_at < pace.shared().silence(SILENCE_SECONDS):
+            if time.monotonic() - moved_at < target.silence(SILENCE_SECONDS):
                 continue
             raise
         moved_at = time.monotonic()
@@ -285,7 +293,7 @@ def _get_once(
     cancelled: Flag,
 ) -> Iterator[int]:
     connection = target.start("GET", {"range": f"bytes={span[0]}-{span[1]}"})
-    connection.sock.settimeout(pace.shared().silence(SILENCE_SECONDS))
+    connection.sock.settimeout(target.silence(SILENCE_SECONDS))
     transfer = pace.Transfer(connection.sock, len(memory), resumes=True, may_be_cut=may_be_cut)
     with _paced(transfer):
         response = connection.getresponse()
@@ -351,6 +359,19 @@ class _Target:
             raise WorkerError("WORKER", "a signed URL is not http or https")
         told: dict[str, str] = signed.get("headers") or {}
         return cls(url, {name.lower(): value for name, value in told.items()})
+
+    @property
+    def is_tunnelled(self) -> bool:
+        """Whether bytes go through an SSH connection to the operator's machine."""
+        return _TUNNEL in self.headers
+
+    def may_cut(self, cuts: int) -> bool:
+        """Tells whether a new connection could be faster, after so many cuts."""
+        return cuts < _CUTS and not self.is_tunnelled
+
+    def silence(self, least: float) -> float:
+        """Seconds without a byte that mean a dead connection."""
+        return TUNNEL_SECONDS if self.is_tunnelled else pace.shared().silence(least)
 
     def start(self, method: str, more: dict[str, str]) -> http.client.HTTPConnection:
         """Sends the head of the request; signed headers go byte for byte."""

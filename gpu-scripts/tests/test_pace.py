@@ -1,5 +1,6 @@
 """Which transfers are cut for being behind, and what becomes of them."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -279,5 +280,55 @@ def test_a_put_waits_as_long_as_full_buffers_take(
     attempts: set[int] = set()
     signed = store.sign("PUT", KEY, want)
     outcome = transfer.put(signed, [body], lambda _, n: attempts.add(n), threading.Event())
+    assert outcome.kind == "stored"
+    assert attempts == {1}
+
+
+class Impatient(Pace):
+    """Cuts whatever may be cut."""
+
+    @contextlib.contextmanager
+    def watching(self, transfer: Transfer) -> Iterator[None]:
+        if transfer.may_be_cut:
+            transfer.cut()
+        yield
+
+
+@pytest.mark.parametrize("tunnelled", [True, False])
+def test_behind_a_tunnel_nothing_is_cut(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch, tunnelled: bool
+) -> None:
+    impatient = Impatient()
+    monkeypatch.setattr(pace, "shared", lambda: impatient)
+    monkeypatch.setattr(transfer, "_kept", dict)
+    want = {"length": len(BODY), "pin": {"kind": "crc32", "value": _pin(BODY, "crc32")}}
+    told = {"x-dumont-tunnel": "1"} if tunnelled else {}
+    attempts: list[int] = []
+    signed = store.sign("PUT", KEY, want)
+    show = lambda done, n: attempts.append(n)  # noqa: E731
+    put = {**signed, "headers": {**signed["headers"], **told}}
+    assert transfer.put(put, [BODY], show, threading.Event()).kind == "stored"
+    assert max(attempts) == (1 if tunnelled else 3)
+    signed = store.sign("GET", KEY, {})
+    get = {**signed, "headers": {**signed.get("headers", {}), **told}}
+    got = transfer.get(get, (0, len(BODY) - 1), None, None, threading.Event())
+    assert got == BODY
+    assert store.gets[KEY] == (1 if tunnelled else 3)
+
+
+def test_behind_a_tunnel_a_put_outlasts_the_usual_silence(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "_kept", dict)
+    looks = threading.Event()
+    # Longer than what would be a dead connection elsewhere.
+    store.before_put = lambda _: (looks.wait(0.2), None)[1]
+    want = {"length": len(BODY), "pin": {"kind": "crc32", "value": _pin(BODY, "crc32")}}
+    signed = store.sign("PUT", KEY, want)
+    signed["headers"] = {**signed["headers"], "x-dumont-tunnel": "1"}
+    attempts: set[int] = set()
+    outcome = transfer.put(signed, [BODY], lambda _, n: attempts.add(n), threading.Event())
     assert outcome.kind == "stored"
     assert attempts == {1}

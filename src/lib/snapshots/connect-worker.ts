@@ -9,6 +9,8 @@ export interface ConnectedBox {
   readonly worker: Worker
   readonly reach: Reach
   readonly equipment: Equipment
+  /** Whether a connection that carries data was lost; the worker's requests fail by it. */
+  isCut(): boolean
   /** Ends worker, tunnels and connection. */
   close(): Promise<void>
 }
@@ -37,18 +39,40 @@ export async function connectWorker(
     report({kind: 'step', step: 'connect', state: 'done', detail: session.label, host})
     report({kind: 'step', step: 'equip', state: 'started', host})
     const equipment = await equip(session, signal)
-    const worker = await opens(startWorker(session, equipment, clock, signal))
+    const cut = brokenLine()
+    const either = {...session, lost: cut.or(session.lost)}
+    const worker = await opens(startWorker(either, equipment, clock, signal))
     const isTunnelled = store.reach === 'tunnel' && !session.isLocal
     const count = isTunnelled ? (service.tunnels ?? TUNNELS) : 0
     // Connections of their own: bulk data must not stand in the way of the worker's messages.
     const tunnels = await openAll(count, () => opens(openSession(host, signal)))
+    for (const tunnel of tunnels) tunnel.lost.catch(cut.by)
     const forwarders = tunnels.map((tunnel) => tunnel.forward.bind(tunnel))
     const reach = await opens(openReach(store, forwarders, signal))
     report({kind: 'step', step: 'equip', state: 'done', host})
-    return {session, worker, reach, equipment, close}
+    return {session, worker, reach, equipment, isCut: cut.is, close}
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Nobody else notices when a tunnel dies: sshd goes on taking bytes for it until its own time is up. */
+function brokenLine() {
+  let isCut = false
+  let reject: (error: unknown) => void
+  const lost = new Promise<never>((_resolve, refuse) => (reject = refuse))
+  return {
+    by: (error: unknown) => {
+      isCut = true
+      reject(error)
+    },
+    is: () => isCut,
+    or: (other: Promise<never>) => {
+      const either = Promise.race([lost, other])
+      either.catch(() => {})
+      return either
+    },
   }
 }
 

@@ -129,7 +129,7 @@ function fixedFields({
     excludeCaches,
     crossMounts,
     protect: [...protectedPaths(box.session, service.store, service.stateDir)],
-    parts,
+    parts: Math.min(parts, box.reach.most),
     memory: memoryFor(box.worker.hello, memory),
     codec,
     level,

@@ -55,7 +55,8 @@ async function once<T>(
   try {
     return await work(box)
   } catch (error) {
-    line.lost = isPassing(error) && !signal?.aborted && !(await answers(box.session))
+    const isPart = isPassing(error) && !signal?.aborted
+    line.lost = isPart && (box.isCut() || !(await answers(box.session)))
     throw error
   } finally {
     await box.close()

@@ -142,7 +142,11 @@ function withoutGpu(id: string): string {
   return `restore to a box with an NVIDIA GPU of its generation, or make a snapshot that restores anywhere: dumont snapshot transcode ${id} --host GPUBOX`
 }
 
-function requestOf(manifest: Manifest, options: RestoreOptions, {session, worker}: ConnectedBox) {
+function requestOf(
+  manifest: Manifest,
+  options: RestoreOptions,
+  {reach, session, worker}: ConnectedBox,
+) {
   const {devices, dryRun, include, includeAccessFiles, memory, overwrite, parts, target} = options
   return {
     type: 'restore' as const,
@@ -159,7 +163,7 @@ function requestOf(manifest: Manifest, options: RestoreOptions, {session, worker
     devices,
     includeAccessFiles,
     privileges: options.privileges ?? !session.isLocal,
-    parts,
+    parts: Math.min(parts, reach.most),
     memory: memoryFor(worker.hello, memory),
     dryRun,
   }

@@ -9,8 +9,19 @@ export type Forwarder = (
   signal?: AbortSignal,
 ) => Promise<{readonly port: number; close(): Promise<void>}>
 
+/**
+ * Transfers at a time through one tunnel. Each may have 2 MiB on its way, one behind the other: more make every one of them
+ * slow without making all of them faster.
+ */
+const TUNNEL_TRANSFERS = 2
+
+/** Says to the worker that a URL leads into a tunnel, where no transfer is faster over a connection of its own. */
+const TUNNEL_HEADER = {'x-dumont-tunnel': '1'}
+
 /** How one box reaches a store. */
 export interface Reach {
+  /** More transfers at a time than this are of no use. */
+  readonly most: number
   /** As `Store.sign`, but with URLs for that box. */
   sign(request: SignRequest): Promise<SignedRequest>
   close(): Promise<void>
@@ -28,7 +39,7 @@ export async function openReach(
   throwIfInterrupted(signal)
   const {gateway} = store
   if (!gateway || tunnels.length === 0)
-    return {sign: (request) => store.sign(request), close: async () => {}}
+    return {most: Infinity, sign: (request) => store.sign(request), close: async () => {}}
   const forwards: Awaited<ReturnType<Forwarder>>[] = []
   const close = async () => {
     await Promise.allSettled(forwards.map((forward) => forward.close()))
@@ -41,6 +52,7 @@ export async function openReach(
     throw error
   }
   return {
+    most: TUNNEL_TRANSFERS * forwards.length,
     sign: spread(
       gateway,
       forwards.map(({port}) => port),
@@ -54,6 +66,7 @@ function spread(gateway: Gateway, ports: readonly number[]): Reach['sign'] {
   return async (request) => {
     assertKey(request.key)
     const port = ports[next++ % ports.length] ?? 0
-    return gateway.sign(request, port)
+    const signed = gateway.sign(request, port)
+    return {...signed, headers: {...signed.headers, ...TUNNEL_HEADER}}
   }
 }

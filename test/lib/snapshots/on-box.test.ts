@@ -3,6 +3,8 @@ import {DumontError} from '../../../src/lib/errors.js'
 import type {ConnectedBox} from '../../../src/lib/snapshots/connect-worker.js'
 import {onBox} from '../../../src/lib/snapshots/on-box.js'
 import type {BoxService} from '../../../src/lib/snapshots/service.js'
+import {MemoryStore} from '../../../src/lib/store/memory-store.js'
+import type {Store} from '../../../src/lib/store/store.js'
 import {benchTop, type BenchTop} from './bench-top.js'
 
 let bench: BenchTop
@@ -30,8 +32,12 @@ function service(): BoxService {
 }
 
 /** Runs with time passing as fast as anybody waits for it. */
-async function run(work: (box: ConnectedBox) => Promise<string>, signal?: AbortSignal) {
-  const running = onBox('root@gpu1', service(), work, signal)
+async function run(
+  work: (box: ConnectedBox) => Promise<string>,
+  signal?: AbortSignal,
+  on = service(),
+) {
+  const running = onBox('root@gpu1', on, work, signal)
   const state = {ended: false}
   const end = () => {
     state.ended = true
@@ -83,6 +89,29 @@ test('a connection that never holds is given up', async () => {
     code: 'UNREACHABLE',
   })
   expect(opened).toBe(7)
+})
+test('work that failed with a tunnel goes on over new connections, though the box answers', async () => {
+  const gateway = new MemoryStore({clock: bench.clock}).gateway
+  const store: Store = Object.assign(Object.create(bench.store), {gateway, reach: 'tunnel'})
+  let lose = (_error: Error) => {}
+  const openSession = async (host: string, signal?: AbortSignal) => {
+    const session = await bench.service.openSession(host, signal)
+    const forward = async () => ({port: 1, close: async () => {}})
+    opened += 1
+    if (opened !== 2) return {...session, forward}
+    const lost = new Promise<never>((_resolve, reject) => (lose = reject))
+    return {...session, forward, lost}
+  }
+  const work = async (box: ConnectedBox) => {
+    if (opened > 2) return 'done'
+    expect(box.isCut()).toBe(false)
+    lose(unreachable())
+    await bench.clock.advance(0)
+    expect(box.isCut()).toBe(true)
+    throw unreachable()
+  }
+  expect(await run(work, undefined, {...service(), openSession, store, tunnels: 1})).toBe('done')
+  expect(opened).toBe(4)
 })
 test('an interruption ends the waiting', async () => {
   dead = 99

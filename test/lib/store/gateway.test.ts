@@ -88,13 +88,22 @@ describe('the gateway', () => {
     for (const key of ['packs/a', 'packs/b']) {
       const signed = await reach.sign(put(bytes, key))
       ports.add(new URL(signed.url).port)
+      expect(signed.headers).toMatchObject({'x-dumont-tunnel': '1'})
       expect((await sendSigned(signed, bytes)).status).toBe(200)
     }
     expect(ports.size).toBe(2)
+    expect(reach.most).toBe(4)
     const {body} = await sendSigned(await reach.sign({method: 'GET', key: 'packs/a'}))
     expect(Buffer.compare(body, bytes)).toBe(0)
     await reach.close()
     await gateway.close()
+  })
+
+  test('is reached without a tunnel by a box that is this machine, with as many transfers as it likes', async () => {
+    const reach = await openReach(store, [])
+    expect(reach.most).toBe(Infinity)
+    const signed = await reach.sign({method: 'GET', key: 'packs/a'})
+    expect(Object.keys(signed.headers)).not.toContain('x-dumont-tunnel')
   })
 
   test('closes the tunnels it opened when one of them fails', async () => {
