@@ -1,11 +1,12 @@
 """Makes the workspace that the benchmark saves and restores, and changes one checkpoint of it.
 
-usage: workspace.py make DIRECTORY VARIANTS --size full|quick --weights DIR --venv DIR --sources DIR
+usage: workspace.py make DIRECTORY VARIANTS --size full|quick --weights DIR --checkpoints DIR
+                    --venv DIR --sources DIR
        workspace.py put VARIANT FILE
 
-Everything that is not real says so in its name (synthetic-…, random.bin) or here: the checkpoints
-drift from real weights by synthetic steps, the JSON lines are random words of a real vocabulary,
-the log is made. Nothing is repeated to gain volume.
+Everything that is not real says so in its name (synthetic-…, random.bin) or here: the JSON lines
+are random words of a real vocabulary, the log is made. The checkpoints are those of a real
+fine-tune (finetune.py). Nothing is repeated to gain volume.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import numpy as np
 
 MB = 1_000_000
 HIDDEN = 2048
-CHANGED = "checkpoints/step-3000/model.safetensors"
+CHANGED = "checkpoints/step-40/model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,13 @@ def make(folder: Path, variants: Path, size: Size, given: argparse.Namespace) ->
     synthesize(folder / "models/synthetic-bf16", size.bf16 * MB, "BF16", chooser)
     synthesize(folder / "models/synthetic-fp32", size.fp32 * MB, "F32", chooser)
     width = "F32" if size.wide_checkpoints else "BF16"
-    for step in (1000, 2000, 3000):
-        drift(weights, folder / f"checkpoints/step-{step}/model.safetensors", width, step)
-    os.link(folder / "checkpoints/step-2000/model.safetensors", folder / "checkpoints/best")
+    for step in (10, 25, 40):
+        target = folder / f"checkpoints/step-{step}/model.safetensors"
+        checkpoint(given.checkpoints / f"step-{step}.npz", weights, target, width)
+    os.link(folder / "checkpoints/step-25/model.safetensors", folder / "checkpoints/best")
     variants.mkdir(parents=True, exist_ok=True)
     shutil.copy2(folder / CHANGED, variants / "before")
-    drift(weights, variants / "after", width, 3100)
+    checkpoint(given.checkpoints / "step-41.npz", weights, variants / "after", width)
     shutil.copytree(given.venv, folder / "venv", symlinks=True)
     copy_sources(given.sources, folder / "code")
     words = (given.weights / "vocab.txt").read_text().split("\n")
@@ -105,17 +107,13 @@ def rewrite(source: Path, target: Path, width: str) -> None:
     write_safetensors(target, shapes_of(source), width, read_tensors(source))
 
 
-def drift(source: Path, target: Path, width: str, step: int) -> None:
-    """Write the weights as `step` synthetic training steps would leave them."""
-    chooser = np.random.default_rng(step)
-
-    def moved() -> Iterator[tuple[str, list[int], Any]]:
-        for name, shape, data in read_tensors(source):
-            noise = chooser.standard_normal(data.shape, np.float32)
-            yield name, shape, data * (1 + np.float32(1e-6 * step) * noise)
-
+def checkpoint(state: Path, source: Path, target: Path, width: str) -> None:
+    """Write a state of the fine-tune of `source` as its trainer would save it."""
+    trained = np.load(state)
+    shapes = shapes_of(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(target, shapes_of(source), width, moved())
+    tensors = ((name, shape, trained[name]) for name, shape in shapes)
+    write_safetensors(target, shapes, width, tensors)
 
 
 def shapes_of(source: Path) -> list[tuple[str, list[int]]]:
@@ -220,7 +218,7 @@ def main() -> int:
     making.add_argument("folder", type=Path)
     making.add_argument("variants", type=Path)
     making.add_argument("--size", choices=sorted(SIZES), required=True)
-    for name in ("weights", "venv", "sources"):
+    for name in ("weights", "checkpoints", "venv", "sources"):
         making.add_argument(f"--{name}", type=Path, required=True)
     putting = deeds.add_parser("put")
     putting.add_argument("variant", type=Path)
