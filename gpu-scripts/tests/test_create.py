@@ -20,6 +20,10 @@ import pytest
 from fake_operator import PACKAGE, FakeOperator, FakeStore, Fault, WorkerFailed, parent_of
 from processes import processes_of, resident
 from read_snapshot import Snapshot, assert_same
+from siblings import model, tuned
+from siblings import safetensors as checkpoint
+
+from dumont_worker.frame import FrameHeader, parse_header
 
 MIB = 1 << 20
 
@@ -403,6 +407,85 @@ def test_packs_that_the_operator_does_not_accept_are_sent_again(
         assert operator.earlier_asked
         assert result["reusedPacks"] == 0
         assert_same(Snapshot(store, result, operator.snapshot), root)
+
+
+def checkpoints(root: Path, count: int) -> Path:
+    """Steps of one run, each of 20 MiB in bf16."""
+    root.mkdir()
+    state = model(24 * MIB, 16 * MIB)
+    for step in range(count):
+        checkpoint(root / f"step-{step}", state)
+        state = tuned(state, step)
+    return root
+
+
+def frames(pack: bytes) -> Iterator[FrameHeader]:
+    at = 0
+    while at < len(pack):
+        header = parse_header(memoryview(pack)[at:])
+        yield header
+        at += header.length
+
+
+def test_an_unchanged_file_of_the_parent_is_a_base_without_being_read(
+    operator: FakeOperator, store: FakeStore, tmp_path: Path
+) -> None:
+    root = checkpoints(tmp_path / "tree", 1)
+    first = operator.create(root)
+    before = set(store.packs())
+    checkpoint(root / "step-1", tuned(model(24 * MIB, 16 * MIB), 1))
+
+    parent = scanned_later(store, parent_of(first, operator.snapshot))
+    result = operator.create(root, parent=parent)
+
+    snapshot = Snapshot(store, result, operator.snapshot)
+    assert_same(snapshot, root)
+    leaning = [chunk for chunk in snapshot.chunks if chunk.base is not None]
+    assert len(leaning) >= 5
+    for chunk in leaning:
+        assert chunk.base is not None
+        assert snapshot.packs[snapshot.chunks[chunk.base[1]].pack].key in before
+    # Nothing of the base was stored again.
+    assert result["bytes"]["new"] < 21 * MIB
+
+
+def test_an_interrupted_create_goes_on_with_differences(store: FakeStore, tmp_path: Path) -> None:
+    root = checkpoints(tmp_path / "tree", 4)
+    with FakeOperator(store, tmp_path / "private") as operator:
+        operator.start_create(root, memory=256 * MIB, parts=32)
+        wait_until(lambda: len(store.packs()) >= 3)
+        operator.process.send_signal(signal.SIGKILL)
+        operator.process.wait(10)
+
+    with FakeOperator(store, tmp_path / "private") as operator:
+        result = operator.create(root, memory=256 * MIB, parts=32)
+        snapshot = Snapshot(store, result, operator.snapshot)
+
+    assert result["reusedPacks"] >= 1
+    assert any(chunk.base is not None for chunk in snapshot.chunks)
+    assert_same(snapshot, root)
+
+
+def test_differences_whose_base_an_interrupted_run_has_lost_are_stored_again(
+    store: FakeStore, tmp_path: Path
+) -> None:
+    root = checkpoints(tmp_path / "tree", 2)
+    store.faults.append(Fault("PUT", "early", 1, 0, "index/"))
+    with FakeOperator(store, tmp_path / "private") as operator, pytest.raises(WorkerFailed):
+        operator.create(root, memory=256 * MIB, parts=32)
+    headers = {key: list(frames(store.objects[key])) for key in store.packs()}
+    bases = {one.base[1] for found in headers.values() for one in found if one.base is not None}
+    lost = next(key for key, found in headers.items() if any(h.raw_hash in bases for h in found))
+    assert bases - {one.raw_hash for one in headers[lost]}
+    del store.objects[lost]
+
+    with FakeOperator(store, tmp_path / "private") as operator:
+        result = operator.create(root, memory=256 * MIB, parts=32)
+        snapshot = Snapshot(store, result, operator.snapshot)
+
+    assert result["reusedPacks"] >= 1
+    assert lost not in {pack.key for pack in snapshot.packs}
+    assert_same(snapshot, root)
 
 
 def test_after_the_commit_the_journal_begins_anew(store: FakeStore, tmp_path: Path) -> None:
