@@ -248,6 +248,31 @@ export class InstanceWorld {
   }
 }
 
+/** Runs until it ends or is killed before, or after, the deed of one of its steps. */
+export async function untilKilled<T>(
+  killAt: number,
+  isAfter: boolean,
+  run: (mortal: Mortal) => Promise<T>,
+): Promise<{readonly value: T} | {readonly error: unknown} | 'killed'> {
+  let steps = 0
+  let die = () => {}
+  const death = new Promise<'killed'>((resolve) => (die = () => resolve('killed')))
+  const never = new Promise<never>(() => {})
+  const mortal: Mortal = async (act) => {
+    steps += 1
+    if (steps > killAt) return never
+    if (steps < killAt) return act()
+    if (isAfter) await act().catch(() => undefined)
+    die()
+    return never
+  }
+  const ended = run(mortal).then(
+    (value) => ({value}),
+    (error: unknown) => ({error}),
+  )
+  return Promise.race([ended, death])
+}
+
 export function merkleOf(content: string): string {
   return createHash('sha256').update(content).digest('hex')
 }
@@ -321,7 +346,7 @@ function restored(id: string, host: string): RestoreSummary {
 }
 
 /** The same object, of which every asynchronous method dies with its run. */
-function wrapped<T extends object>(target: T, mortal: Mortal): T {
+export function wrapped<T extends object>(target: T, mortal: Mortal): T {
   return new Proxy(target, {
     get(from, property) {
       const value: unknown = Reflect.get(from, property, from)

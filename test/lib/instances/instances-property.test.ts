@@ -11,6 +11,7 @@ import {
   hibernateRequest,
   InstanceWorld,
   merkleOf,
+  untilKilled,
   wakeRequest,
   type Mortal,
 } from './instance-world.js'
@@ -44,31 +45,6 @@ function dice(seed: number): () => number {
 }
 
 const pick = <T>(from: readonly T[], roll: number): T => from[Math.floor(roll * from.length)] as T
-
-/** Runs until it ends or is killed before, or after, the deed of one of its steps. */
-async function untilKilled<T>(
-  killAt: number,
-  isAfter: boolean,
-  run: (mortal: Mortal) => Promise<T>,
-): Promise<{readonly value: T} | {readonly error: unknown} | 'killed'> {
-  let steps = 0
-  let die = () => {}
-  const death = new Promise<'killed'>((resolve) => (die = () => resolve('killed')))
-  const never = new Promise<never>(() => {})
-  const mortal: Mortal = async (act) => {
-    steps += 1
-    if (steps > killAt) return never
-    if (steps < killAt) return act()
-    if (isAfter) await act().catch(() => undefined)
-    die()
-    return never
-  }
-  const ended = run(mortal).then(
-    (value) => ({value}),
-    (error: unknown) => ({error}),
-  )
-  return Promise.race([ended, death])
-}
 
 async function everythingWritten(world: InstanceWorld): Promise<string> {
   const texts = [JSON.stringify(world.events)]
