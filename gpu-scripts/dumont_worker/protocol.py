@@ -114,6 +114,28 @@ class RestoreRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The index of a snapshot to be transcoded."""
+
+    id: str
+    segments: tuple[ObjectRef, ...]
+    packs: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class TranscodeRequest:
+    """`transcode` as in docs/protocol.md; sizes in bytes."""
+
+    id: Id
+    snapshot: str
+    source: Source
+    parts: int
+    memory: int
+    level: int
+    pin: Literal["crc32", "md5"]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer to a request of this worker: its fields, or the operator's error."""
 
@@ -132,7 +154,7 @@ class Heartbeat:
     """The other side lives."""
 
 
-Message = CreateRequest | RestoreRequest | Reply | Cancel | Heartbeat
+Message = CreateRequest | RestoreRequest | TranscodeRequest | Reply | Cancel | Heartbeat
 
 
 def encode(type_: str, **fields: object) -> bytes:
@@ -353,10 +375,28 @@ def _reply(fields: _Fields) -> Reply:
     return Reply(fields.number("to", 0, 1 << 53), fields.value, error)
 
 
+def _transcode(fields: _Fields) -> TranscodeRequest:
+    return TranscodeRequest(
+        id=fields.id(),
+        snapshot=fields.text("snapshot", _SNAPSHOT),
+        source=_source(fields.object("source")),
+        parts=fields.number("parts", 1, 1024),
+        memory=fields.number("memory", 1, 1 << 50),
+        level=fields.number("level", 1, 22),
+        pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
+    )
+
+
+def _source(fields: _Fields) -> Source:
+    segments = fields.items("segments", _refs)
+    return Source(fields.text("id", _SNAPSHOT), segments, _ref(fields.object("packs")))
+
+
 _READERS: dict[str, Callable[[_Fields], Message]] = {
     "cancel": lambda _: Cancel(),
     "create": _create,
     "heartbeat": lambda _: Heartbeat(),
     "reply": _reply,
     "restore": _restore,
+    "transcode": _transcode,
 }

@@ -19,8 +19,9 @@ from .access_files import is_access_file
 from .compare import Action
 from .engine_pool import EnginePool
 from .errors import WorkerError
+from .gpu.use import GpuUse, gpu_use
 from .protocol import RestoreRequest
-from .restore_crew import Crew, StartPool, engine_count, engine_settings
+from .restore_crew import Crew, StartPool, beside_gpus, engine_count, engine_settings
 from .restore_directories import RestoreDirectories, make_usable
 from .restore_files import RestoreFiles
 from .restore_holders import Holders
@@ -97,24 +98,35 @@ def protection(request: RestoreRequest, box: Box) -> Callable[[bytes], bool]:
 def restore(this: Run, box: Box, start: StartPool) -> dict[str, Any]:
     """Do all steps of a restore."""
     request = this.request
-    count = engine_count(box.cpus, request.parts, request.memory)
-    settings = engine_settings(count, request.parts, request.memory)
-    told = {"run": this.run_id, "privileges": request.privileges, **settings}
+    gpu = gpu_decoding(box)
+    cpus, memory = beside_gpus(box.cpus, request.memory, len(gpu.devices) if gpu else 0)
+    count = engine_count(cpus, request.parts, memory)
+    settings = engine_settings(count, request.parts, memory)
+    told = {"run": this.run_id, "privileges": request.privileges, "gpu": gpu, **settings}
     crew = Crew(this.link, count, told, box.native, start)
     spool = Spool(box.private.make("restores"))
     try:
-        return Steps(this, crew, box, spool).all()
+        return Steps(this, crew, box, spool, gpu is not None).all()
     finally:
         crew.kill()
         this.close()
         spool.close()
 
 
+def gpu_decoding(box: Box) -> GpuUse | None:
+    """Return the GPUs that decode ANS chunks, if the box has what that takes."""
+    try:
+        return gpu_use("ans", box.nvcomp, box.native, box.gpus) if box.nvcomp else None
+    except WorkerError:
+        return None
+
+
 class Steps:
     """The steps of one restore, in order, each timed."""
 
-    def __init__(self, run: Run, crew: Crew, box: Box, spool: Spool) -> None:
+    def __init__(self, run: Run, crew: Crew, box: Box, spool: Spool, has_gpu: bool) -> None:
         """Work on `run`."""
+        self._has_gpu = has_gpu
         self._run = run
         self._crew = crew
         self._box = box
@@ -165,7 +177,7 @@ class Steps:
         self._tell_bases()
         survey.walk()
         run.link.progress.totals(survey.totals.files, survey.totals.raw)
-        survey.check_decoders()
+        survey.check_decoders(self._has_gpu)
         survey.space.check()
         self._lap("compare")
 

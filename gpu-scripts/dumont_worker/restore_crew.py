@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from .engine_pool import Message, Role
 from .errors import WorkerError
+from .memory_plan import ENGINES_A_GPU
 from .restore_plan import JOB_BYTES
 from .session import Link
 
@@ -44,6 +45,19 @@ DECODERS = 2
 # start.
 LEAST_BUFFER = 16 << 20
 _MOST_ENGINES = 8
+# A process that decodes on a GPU, and the memory it shares; and what an engine should have besides.
+_GPU_BYTES = 288 << 20
+_BESIDE_GPU = 192 << 20
+
+
+def beside_gpus(cpus: int, memory: int, gpus: int) -> tuple[int, int]:
+    """Return how many engines there may be at most, and what memory their decoders leave them."""
+    if gpus == 0:
+        return cpus, memory
+    engines = min(cpus, _MOST_ENGINES, ENGINES_A_GPU * gpus)
+    while engines > 1 and memory < engines * (_GPU_BYTES + _BESIDE_GPU):
+        engines -= 1
+    return engines, memory - engines * _GPU_BYTES
 
 
 def engine_count(cpus: int, parts: int, memory: int) -> int:

@@ -14,6 +14,8 @@ from . import target, transfer
 from .cancellation import Flag
 from .engine import Message, Port
 from .errors import WorkerError
+from .frame import decode_ans_with
+from .gpu.use import GpuUse
 from .metadata import Policy
 from .restore_plan import JOB_BYTES
 from .restore_writer import Task, Writer
@@ -307,5 +309,15 @@ def run(port: Port, number: int, settings: dict[str, Any]) -> None:
     """Do an engine's part of a restore until the coordinator says end."""
     # Every file made here is told its mode, and is private unless it has its final one already.
     os.umask(0)
-    engine = Engine(port, number, settings)
-    engine.serve()
+    gpu: GpuUse | None = settings.get("gpu")
+    if gpu is None:
+        Engine(port, number, settings).serve()
+        return
+    from .gpu.decoder import AnsDecoder  # noqa: PLC0415 - few restores need it
+
+    decoder = AnsDecoder(gpu.setting(number))
+    decode_ans_with(decoder)
+    try:
+        Engine(port, number, settings).serve()
+    finally:
+        decoder.close()

@@ -23,7 +23,7 @@ OBJECT_MAX = 64 << 20
 URL_SECONDS = 600.0
 KEYS_AT_ONCE = 64
 RENEWALS = 3
-_DECODABLE = frozenset({"none", "zstd"})
+_DECODABLE = frozenset({"none", "zstd", "ans"})
 
 Signed = dict[str, Any]
 
@@ -106,6 +106,7 @@ class ChunkTable:
         self._leans_on = array("I")
         self._hashes = bytearray()
         self._decodable = bytearray()
+        self._ans = bytearray()
         self.has_differences = False
 
     def __len__(self) -> int:
@@ -124,6 +125,7 @@ class ChunkTable:
         self.stored.append(record.stored)
         self._hashes += record.hash
         self._hashes += record.frame
+        self._ans.append(record.codec == "ans")
         self._decodable.append(record.codec in _DECODABLE)
 
     def hashes(self, chunk: int) -> tuple[bytes, bytes]:
@@ -134,6 +136,11 @@ class ChunkTable:
     def base(self, chunk: int) -> int | None:
         """Return what a chunk is a difference from; None for one that is stored whole."""
         return self._leans_on[chunk] - 1 if self._leans_on[chunk] else None
+
+    def needs_gpu(self, chunk: int) -> bool:
+        """Tell whether only nvCOMP decodes a chunk or its base."""
+        base = self.base(chunk)
+        return bool(self._ans[chunk] or (base is not None and self._ans[base]))
 
     def decodable(self, chunk: int) -> bool:
         """Tell whether this worker has the decoders of a chunk and of its base."""

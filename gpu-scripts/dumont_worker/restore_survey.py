@@ -217,9 +217,16 @@ class Survey:
             self.needed[chunk] = 1
         self.space.add(item, found, self._absent)
 
-    def check_decoders(self) -> None:
+    def check_decoders(self, has_gpu: bool) -> None:
         """Refuse what this worker cannot decode, before anything is fetched."""
         chunks = self._run.index.chunks
+        needs_gpu = (chunks.needs_gpu(chunk) for chunk, wanted in enumerate(self.needed) if wanted)
+        if not has_gpu and any(needs_gpu):
+            raise WorkerError(
+                "BOX_UNSUITABLE",
+                "the snapshot needs an NVIDIA GPU with nvCOMP to be decoded",
+                "restore to a box with one, or transcode the snapshot there",
+            )
         for chunk, wanted in enumerate(self.needed):
             if wanted and not chunks.decodable(chunk):
                 raise WorkerError(

@@ -21,6 +21,12 @@ WORKER_VERSION = "0.1.0"
 # In small steps, so that another request does not wait long.
 _OF_A_CREATE = ("entry", "scan", "index", "transfer", "create_window", "create_source", "create")
 
+_DEEDS: dict[type, str] = {
+    protocol.CreateRequest: "create",
+    protocol.RestoreRequest: "restore",
+    protocol.TranscodeRequest: "transcode",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -100,7 +106,7 @@ def _capabilities() -> list[str]:
 
 
 def _answer(link: Link, request: Request, this: Box) -> None:
-    name = "create" if isinstance(request, protocol.CreateRequest) else "restore"
+    name = _DEEDS[type(request)]
     try:
         deed: Deed = importlib.import_module(f".{name}", __package__)
         result = deed.run(link, request, this)

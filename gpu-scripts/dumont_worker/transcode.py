@@ -1,0 +1,195 @@
+"""Makes a snapshot of the same content that restores anywhere: what ANS coded, zstd codes."""
+
+import itertools
+import queue
+import threading
+import time
+from typing import Any
+
+from . import transfer
+from .chunk_table import Totals
+from .codecs.choose import encode_chunk
+from .create_messages import Chunk
+from .entry import ChunkRecord, Entry
+from .errors import WorkerError, as_worker_error
+from .frame import HEADER, decode_ans_with, decode_frame, encode_frame
+from .gpu.decoder import AnsDecoder
+from .gpu.use import gpu_use
+from .index import IndexReader, IndexSummary, IndexWriter, PackRecord, decode_packs, encode_packs
+from .index_upload import IndexUpload
+from .inheritance import fetch_checked
+from .memory_plan import COORDINATOR, GPU_CODEC, LARGEST_PACK, MIB
+from .operator_desk import OperatorDesk
+from .pack_builder import BufferPool, PackBuilder, SealedPack
+from .planes import WIDTHS
+from .protocol import TranscodeRequest
+from .serve import Box
+from .session import Link
+from .upload import upload
+
+_THREADS_MOST = 8
+_THREAD = LARGEST_PACK + 20 * MIB
+"""A pack, a frame, and a chunk in every shape that it takes."""
+_URLS = 3
+
+
+def run(link: Link, request: TranscodeRequest, box: Box) -> dict[str, Any]:
+    """Makes the snapshot, all but its manifest; gives the fields of `result`.
+
+    Raises WorkerError: BOX_UNSUITABLE, INTEGRITY for what is not as it was stored; Cancelled.
+    """
+    started = time.monotonic()
+    gpu = gpu_use("ans", box.nvcomp, box.native, box.gpus)
+    decoder = AnsDecoder(gpu.setting(0))
+    decode_ans_with(decoder)
+    try:
+        link.progress.phase("transfer")
+        return _Transcode(link, request).run() | {"seconds": round(time.monotonic() - started, 3)}
+    finally:
+        decoder.close()
+
+
+class _Transcode:
+    def __init__(self, link: Link, request: TranscodeRequest) -> None:
+        self._link = link
+        self._request = request
+        self._desk = OperatorDesk(link)
+        self._todo: queue.SimpleQueue[tuple[int, ChunkRecord]] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._failure: WorkerError | None = None
+        self._numbers = itertools.count()
+        self._own: dict[int, PackRecord] = {}
+        self._moved: dict[int, Chunk] = {}
+        source = request.source
+        listed = fetch_checked(self._desk, source.packs, link.cancelled)
+        self._packs = decode_packs(listed, source.id)
+
+    def run(self) -> dict[str, Any]:
+        """Codes anew what needs it, then writes the index."""
+        reader = self._read()
+        for line in reader:
+            self._link.check()
+            if not isinstance(line, Entry) and line[1].codec == "ans":
+                self._todo.put(line)
+        self._code()
+        self._link.progress.phase("index")
+        return self._write(reader.scanned_at)
+
+    def _read(self) -> IndexReader:
+        source, cancelled = self._request.source, self._link.cancelled
+        segments = (fetch_checked(self._desk, ref, cancelled) for ref in source.segments)
+        return IndexReader(segments, source.id, self._packs)
+
+    def _code(self) -> None:
+        """Works with several threads until nothing is left to do; raises the first failure."""
+        room = (self._request.memory - COORDINATOR - GPU_CODEC) // _THREAD
+        count = max(1, min(_THREADS_MOST, self._request.parts, room))
+        pool = BufferPool(count, LARGEST_PACK)
+        threads = [
+            threading.Thread(target=self._guarded, args=(part, pool), daemon=True)
+            for part in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.1)
+                    self._link.check()
+        finally:
+            # Those that are left stop at their next look.
+            self._ended.set()
+        if self._failure is not None:
+            raise self._failure
+
+    def _guarded(self, part: int, pool: BufferPool) -> None:
+        try:
+            self._work(part, pool)
+        except BaseException as error:
+            self._failure = self._failure or as_worker_error(error)
+            self._ended.set()
+
+    def _work(self, part: int, pool: BufferPool) -> None:
+        def send(sealed: SealedPack) -> None:
+            pin = {"kind": sealed.pin_kind, "value": sealed.pin_value}
+            wanted = {"kind": "pack", "part": part, "length": sealed.length, "pin": pin}
+            content = sealed.content()
+            key = upload(self._desk, wanted, [content], None, self._ended)
+            content.release()
+            pool.give_back(sealed.buffer)
+            self._own[sealed.number] = PackRecord(key, sealed.length, *pin.values())
+            self._link.progress.add(transferred=sealed.length)
+
+        builder = PackBuilder(pool, self._request.pin, lambda: next(self._numbers), send)
+        while not self._ended.is_set():
+            try:
+                number, record = self._todo.get_nowait()
+            except queue.Empty:
+                builder.seal()
+                return
+            frame = self._fetch(record)
+            raw = decode_frame(frame, record.hash, record.raw, record.frame)
+            # Without planes a payload begins with the width that was coded.
+            width = WIDTHS.get(record.transform) or frame[HEADER]
+            encoded = encode_chunk(raw, width, "auto", self._request.level)
+            place = builder.add(encode_frame(record.raw, record.hash, encoded))
+            self._moved[number] = Chunk(
+                record.hash, record.raw, *place, encoded.transform, encoded.codec
+            )
+            self._link.progress.add(raw=record.raw, stored=place.stored)
+
+    def _fetch(self, record: ChunkRecord) -> memoryview:
+        key, span = self._packs[record.pack].key, (record.at, record.at + record.stored - 1)
+        for _ in range(_URLS):
+            try:
+                return transfer.get(self._desk.fetch(key), span, None, None, self._ended)
+            except transfer.UrlExpired:
+                continue
+        raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
+
+    def _write(self, scanned_at: int) -> dict[str, Any]:
+        request = self._request
+        send = IndexUpload(self._desk, request.pin, self._link.cancelled)
+        packs: dict[PackRecord, int] = {}
+        totals = Totals(stored=sum(pack.length for pack in self._own.values()))
+        try:
+            writer = IndexWriter(request.snapshot, scanned_at, send.emit)
+            for line in self._read():
+                self._link.check()
+                if isinstance(line, Entry):
+                    writer.entry(line)
+                    continue
+                record = self._placed(*line, packs)
+                totals.all += record.stored
+                writer.chunk(record)
+            summary = writer.close()
+            send.finish()
+            listed = send.send("packs", len(send.segments), encode_packs(request.snapshot, packs))
+        finally:
+            send.abandon()
+        totals.new = sum(chunk.raw for chunk in self._moved.values())
+        return _result(summary, totals, {"segments": send.segments, "packs": listed})
+
+    def _placed(
+        self, number: int, record: ChunkRecord, packs: dict[PackRecord, int]
+    ) -> ChunkRecord:
+        """Gives a chunk's record in the new index, whose packs are numbered as they come."""
+        moved = self._moved.get(number)
+        if moved is None:
+            pack = packs.setdefault(self._packs[record.pack], len(packs))
+            return record._replace(pack=pack)
+        pack = packs.setdefault(self._own[moved.pack], len(packs))
+        return record._replace(
+            pack=pack,
+            at=moved.at,
+            stored=moved.stored,
+            frame=moved.frame,
+            transform=moved.transform,
+            codec=moved.codec,
+        )
+
+
+def _result(summary: IndexSummary, totals: Totals, objects: dict[str, Any]) -> dict[str, Any]:
+    counts = {"entries": summary.entries, "chunks": summary.chunks, "merkle": summary.merkle}
+    sums = {"new": totals.new, "stored": totals.stored, "all": totals.all}
+    return {"index": objects | counts, "decoders": list(summary.decoders), "bytes": sums}
