@@ -402,3 +402,22 @@ def alive(pid: str) -> bool:
 def test_tiles_hold_what_fits_and_leave_out_what_never_does() -> None:
     assert tiles([4, 4, 4, 11, 2, 10, 1], 10) == [[0, 1], [2, 4], [5], [6]]
     assert tiles([], 10) == []
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("fault", ["kill@decode", "segv@encode", "error@cpu"])
+def test_one_fault_is_one_however_many_threads_meet_it(fake: Path, fault: str) -> None:
+    (fake / "switches").write_text(f"{fault}:{SMALL + 1} once")
+    made: list[list[Encoded | None]] = []
+    with Run(fake) as run:
+        threads = [
+            threading.Thread(target=lambda: made.append(run.codec.encode(CHUNKS))) for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(made) == 6  # none of them raised
+        for each in made:
+            assert_right_or_nothing(CHUNKS, each)
+        assert (run.codec.faults, run.codec.off) == (1, None)

@@ -25,8 +25,8 @@ class Channel:
         data = json.dumps(message).encode()
         if len(data) > _MOST:
             raise GpuFault("protocol", "a message that is too long")
-        self._socket.settimeout(seconds)
         try:
+            self._socket.settimeout(seconds)
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
         except TimeoutError:
             raise GpuFault("hang", f"it takes no message within {seconds} s") from None

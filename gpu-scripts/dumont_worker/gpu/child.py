@@ -48,6 +48,8 @@ class GpuProcess:
     def __init__(self, setting: GpuSetting) -> None:
         self._setting = setting
         self._closed = False
+        self.is_dead = False
+        """Whether it was killed: nothing more can be asked of it."""
         self.area = Area.make(setting.room)
         self._lifeline = os.pipe()
         try:
@@ -121,6 +123,7 @@ class GpuProcess:
                 raise GpuFault("start", f"cannot start a GPU process: {error}") from error
 
     def _kill(self) -> None:
+        self.is_dead = True
         self._channel.close()
         if self._process.poll() is None:
             self._process.kill()

@@ -246,6 +246,9 @@ class _Side:
     def process(self) -> GpuProcess:
         if self.closed:
             raise GpuFault("off", "closed")
+        # Another thread may have met its end, and not have taken note of it yet.
+        if self._process is not None and self._process.is_dead:
+            self.end()
         if self._process is None:
             self._process = GpuProcess(self._setting)
         return self._process
