@@ -317,7 +317,7 @@ whereContainersAre('a receipt for a container', () => {
     })
     test('do not count while they are frozen, and go on when thawed', async () => {
       const pid = await startWriter(OPEN)
-      const frozen = await freeze(await tools())
+      const frozen = await freeze(await tools(), {name: 'test'})
       expect(frozen.pids).toContain(pid)
       const outcome = await prove()
       await frozen.thaw()

@@ -26,7 +26,7 @@ import {openStore} from '../../src/lib/store/open-store.js'
 import type {StoreLocation} from '../../src/lib/store/store-location.js'
 import type {Store} from '../../src/lib/store/store.js'
 import {equipBox} from '../../src/lib/worker/equip-box.js'
-import {loadWorkerBundle} from '../../src/lib/worker/worker-bundle.js'
+import {loadWorkerBundle, type WorkerBundle} from '../../src/lib/worker/worker-bundle.js'
 import {loopbackTarget, quietDependencies} from '../support/ssh-target.js'
 import {makeKey} from '../support/sshd.js'
 import {vastClient} from '../support/vast/client.js'
@@ -44,6 +44,9 @@ import {scratch} from './trees.js'
 /** A value an instance got that must not be seen anywhere else. */
 export const SECRET = 'hf_never_to_be_seen_again'
 
+let bundle: Promise<WorkerBundle> | undefined
+/** Once, so that a build in the meantime changes nothing. */
+const loadBundle = () => (bundle ??= loadWorkerBundle(join(ROOT, 'dist')))
 const WHEELS = {
   cacheDir: join(sharedHome(), '.cache/dumont/wheels'),
   fetch,
@@ -161,11 +164,7 @@ export class VastWorld {
     return {
       clock: fake.clock,
       equip: async (session, signal) =>
-        equipBox(
-          session,
-          {bundle: await loadWorkerBundle(join(ROOT, 'dist')), wheels: WHEELS},
-          signal,
-        ),
+        equipBox(session, {bundle: await loadBundle(), wheels: WHEELS}, signal),
       openSession: (host, signal) => held(this.#connect(host, signal)),
       owner,
       provider: vastClient(fake, {timeoutMs: 20_000}),
@@ -185,9 +184,17 @@ export class VastWorld {
     const service = await this.service()
     const ways = openWakeParts(service)
     const probe: WakeParts['probe'] = (question, stop) => ways.probe(question, stop)
+    // Whoever waits for the box waits in earnest; only the vendor's time passes by itself.
+    const onBox = {
+      ...service,
+      clock: {
+        now: () => this.fake.clock.now(),
+        sleep: (ms: number, stop?: AbortSignal) => systemClock.sleep(ms, stop),
+      },
+    }
     const parts: HibernateParts = {
       open: (question, request, stop) =>
-        openBox(question, request, {probe, service, settings: this.settings}, stop),
+        openBox(question, request, {probe, service: onBox, settings: this.settings}, stop),
       take: async (request, stop) => {
         const count = (this.#taken += 1)
         await this.beforeTake(count)

@@ -5,19 +5,26 @@ import {untrusted} from '../untrusted.js'
 import {identifyBox, type BoxIdentity} from './box-identity.js'
 import {placeOf} from './box-places.js'
 import {openBoxTools, type BoxTools} from './box-tools.js'
+import {endFreeze, endLeftFreezes, renewFreeze, type FreezeMark} from './freeze-guard.js'
 import {freeze} from './freeze.js'
 import type {HibernateRequest, OpenBox} from './hibernate-request.js'
 import type {InstanceService} from './instance-service.js'
+import {keepFrozen} from './keep-frozen.js'
 import {proveReceipt} from './receipt.js'
-import type {BoxConnection, ReceiptRequest} from './receipt-terms.js'
+import type {BoxConnection, ReceiptRequest, Refusal} from './receipt-terms.js'
 import {recheckReceipt} from './recheck.js'
 import {describeRestless} from './stillness-proof.js'
 import {lookForWriters} from './stillness.js'
-import {send, stopProcesses} from './stop-processes.js'
+import {stopProcesses} from './stop-processes.js'
 import type {WakeParts} from './wake-request.js'
 
 const DEFAULT_ROOTS = ['/workspace']
 const PROBE_MS = 5000
+const THAWED: Refusal = {
+  message: 'the box has thawed by itself, or by another dumont',
+  remedy: 'hibernate again: what went on may have changed something',
+  rule: 'stillness',
+}
 
 /** What a receipt needs to know that the request does not say. */
 export type ReceiptSettings = Pick<
@@ -64,8 +71,12 @@ export async function openBox(
   const {paths} = request.snapshot
   const roots = (paths.length > 0 ? paths : DEFAULT_ROOTS).map((path) => placeOf(Buffer.from(path)))
   let before: BoxIdentity
+  let frozen: FreezeMark | undefined
+  let release: (() => void) | undefined
   try {
     before = await identifyBox(await tools(signal), connection(), random, signal)
+    // A run that died may have left the box frozen; what it halted would go on in the middle of this one.
+    await endLeftFreezes(await tools(signal), signal)
   } catch (error) {
     await session.close()
     throw error
@@ -77,9 +88,16 @@ export async function openBox(
     busy: async (stop) => (await writers(stop)).map(describeRestless),
     stopBusy: async (stop) => stopProcesses(await tools(stop), await writers(stop), clock, stop),
     freeze: async (stop) => {
-      const {pids} = await freeze(await tools(stop), stop)
+      const name = Buffer.from(random(8)).toString('hex')
+      frozen = await freeze(await tools(stop), {name}, stop)
+      const mark = frozen
+      release = keepFrozen((later) => openSession(host, later), mark, clock)
       // The connection that froze may be lost by then.
-      return async (later) => send(await tools(later), 'CONT', pids, later)
+      return async (later) => {
+        release?.()
+        frozen = undefined
+        await endFreeze(await tools(later), mark, later)
+      }
     },
     prove: async (snapshotId, stop) => {
       await tools(stop)
@@ -89,9 +107,14 @@ export async function openBox(
     },
     recheck: async (receipt, stop) => {
       await tools(stop)
-      return recheckReceipt(service, receipt, connection(), stop)
+      const refusals = await recheckReceipt(service, receipt, connection(), stop)
+      if (!frozen || (await renewFreeze(await tools(stop), frozen, stop))) return refusals
+      return [...refusals, THAWED]
     },
-    close: () => session.close(),
+    close: () => {
+      release?.()
+      return session.close()
+    },
   }
 }
 

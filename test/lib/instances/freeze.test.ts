@@ -37,41 +37,45 @@ function boxWith(extra: readonly Process[], other: (line: string) => Answer = ()
             .join('')
         })
         .join('')
+    if (line.includes('echo "$!"')) return '70\n'
     if (line.includes('PPid:[^0-9]*')) return '99\n11\n10\n'
-    const [, signal, pids = ''] = /sh (STOP|CONT|TERM|KILL) ([\d ]+)$/.exec(line) ?? []
-    for (const pid of pids.split(' ').map(Number)) if (signal === 'STOP') states.set(pid, 'T')
+    const [, pids = ''] = /sh \/run\/dumont-frozen\/n\/pids ([\d ]+)$/.exec(line) ?? []
+    for (const pid of pids.split(' ').map(Number)) states.set(pid, 'T')
     return other(line)
   }, log)
   const signals = () =>
-    log.flatMap((line) => /sh ((?:STOP|CONT|TERM|KILL) [\d ]+)$/.exec(line)?.[1] ?? [])
+    log.flatMap((line) => {
+      if (line.endsWith('sh /run/dumont-frozen/n')) return ['thaw']
+      return /sh (?:\/run\/dumont-frozen\/n\/pids |(?=TERM|KILL))([A-Z\d ]+)$/.exec(line)?.[1] ?? []
+    })
   return {signals, tools}
 }
 
 describe('freezing', () => {
   test('leaves what keeps the box reachable alone, and the kernel', async () => {
     const {signals, tools} = boxWith([TRAINING, {name: 'bash', parent: 1, pid: 60, state: 'T'}])
-    const frozen = await freeze(tools)
+    const frozen = await freeze(tools, {name: 'n'})
     expect(frozen.pids).toEqual([50])
     await frozen.thaw()
-    expect(signals()).toEqual(['STOP 50', 'CONT 50'])
+    expect(signals()).toEqual(['50', 'thaw'])
   })
   test('that fails lets everything go on', async () => {
     const fails = (line: string): Answer => (line === 'sync' ? {code: 1, stderr: 'I/O error'} : '')
     const {signals, tools} = boxWith([TRAINING], fails)
-    await expect(freeze(tools)).rejects.toThrow(/I\/O error/)
-    expect(signals()).toEqual(['STOP 50', 'CONT 50'])
+    await expect(freeze(tools, {name: 'n'})).rejects.toThrow(/I\/O error/)
+    expect(signals()).toEqual(['50', 'thaw'])
   })
   test('gives up on what is not stopped, and lets everything go on', async () => {
     const {signals, tools} = boxWith([{...TRAINING, state: 'D'}])
     const stubborn = {
       ...tools,
       exec: async (argv: readonly string[], options?: object) =>
-        argv.includes('STOP')
+        argv.includes('/run/dumont-frozen/n/pids')
           ? {code: 0, stderr: '', stdout: new Uint8Array()}
           : tools.exec(argv, options),
     }
-    await expect(freeze(stubborn)).rejects.toThrow(/cannot be frozen/)
-    expect(signals()).toEqual(['CONT 50'])
+    await expect(freeze(stubborn, {name: 'n'})).rejects.toThrow(/cannot be frozen/)
+    expect(signals()).toEqual(['thaw'])
   })
 })
 
