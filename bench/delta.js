@@ -21,6 +21,13 @@ const KINDS = {
   v: 'Adam v (fp32)',
 }
 
+const DISTANCES = [
+  ['1 step on', 'step', 1],
+  ['5 steps on', 'step', 5],
+  ['30 steps on', 'step', 30],
+  ['40 steps from the published model', 'published', 40],
+]
+
 const {values} = parseArgs({
   options: {work: {default: join(ROOT, 'bench-work'), type: 'string'}},
 })
@@ -53,20 +60,28 @@ async function main(work) {
 }
 
 async function report(work, rows, machine) {
-  const headings = ['what', 'differs from', 'steps between', 'alone', 'as difference', 'saved', 'operation'] // prettier-ignore
-  const text = markdownTable(headings, rows, (row) => [
-    KINDS[row.kind],
-    row.from,
-    String(row.steps),
-    (row.alone / row.raw).toFixed(3),
-    (row.delta / row.raw).toFixed(3),
-    `${(100 * (1 - row.delta / row.alone)).toFixed(0)} %`,
-    Object.keys(row.operations).toSorted().join(', ') || 'none',
-  ])
+  const headings = ['stored / raw', 'alone', ...DISTANCES.map(([title]) => title)]
+  const text = markdownTable(headings, Object.entries(KINDS), ([kind, title]) => {
+    const own = rows.filter((row) => row.kind === kind)
+    return [
+      title,
+      ratio(own.at(-1), 'alone'),
+      ...DISTANCES.map(([, from, steps]) =>
+        ratio(
+          own.find((row) => row.from.includes(from) && row.steps === steps),
+          'delta',
+        ),
+      ),
+    ]
+  })
   const folder = join(work, 'results')
   mkdirSync(folder, {recursive: true})
   const name = join(folder, `delta-${machine.date.replaceAll(/[:.]/g, '-')}`)
   writeFileSync(`${name}.json`, `${JSON.stringify({machine, rows}, undefined, 2)}\n`)
   writeFileSync(`${name}.md`, `${text}\n`)
   process.stdout.write(`${text}\n\n${name}.md\n`)
+}
+
+function ratio(row, what) {
+  return row ? (row[what] / row.raw).toFixed(3) : '–'
 }
