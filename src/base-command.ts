@@ -118,7 +118,9 @@ export abstract class BaseCommand extends Command {
   }
 
   private causeOf(error: CommandFailure): unknown {
-    if (this.signal.aborted) return this.signal.reason
+    // What was interrupted may know best what it leaves behind.
+    if (this.signal.aborted)
+      return isDumontError(error) && error.code === 'INTERRUPTED' ? error : this.signal.reason
     if (error.oclif === undefined) return error
     const command = `${this.config.bin} ${(this.id ?? '').replaceAll(':', ' ')}`
     return usageError(error, {

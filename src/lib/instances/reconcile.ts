@@ -33,7 +33,7 @@ interface Findings {
  */
 export async function reconcile(
   service: InstanceService,
-  {except}: {readonly except?: string} = {},
+  {except, waking}: {readonly except?: string; readonly waking?: string} = {},
   signal?: AbortSignal,
 ): Promise<Reconciled> {
   const {provider, report, store} = service
@@ -53,7 +53,8 @@ export async function reconcile(
       of.provider === provider.name && of.account === account
     try {
       if (isOurs(instance)) await settleEnd(record, {findings, service}, signal)
-      for (const claim of claims.filter(isOurs))
+      // Its own machines are what a wake goes on with.
+      for (const claim of instance.id === waking ? [] : claims.filter(isOurs))
         await settleClaim({claim, record}, {findings, service}, signal)
     } catch (error) {
       throwIfInterrupted(signal)

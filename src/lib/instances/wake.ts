@@ -37,7 +37,7 @@ export async function wake(
       throw new DumontError('SNAPSHOT_UNKNOWN', `${store.url} was never used`, {
         hint: 'name the store that holds the snapshot with --store',
       })
-    await reconcile(service, {}, signal)
+    await reconcile(service, {waking: request.what}, signal)
     const {account} = await provider.whoami(signal)
     const source = await findWakeSource(request, {account, service}, signal)
     const journal = openJournal(stateDir, repository.id, clock)
