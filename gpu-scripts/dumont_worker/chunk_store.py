@@ -40,8 +40,8 @@ class Desk(Protocol):
         """The same for a chunk that may become a difference."""
         ...
 
-    def standing(self, raw_hash: bytes) -> Standing:
-        """Whether a chunk may be a base."""
+    def standing(self, raw_hash: bytes, claims: bool) -> Standing:
+        """Whether a chunk may be a base; with `claims`, ours to store whole if nobody has it."""
         ...
 
 

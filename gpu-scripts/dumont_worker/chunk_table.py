@@ -96,11 +96,11 @@ class ChunkTable:
             self._claimed[raw_hash] = whole
             return True
 
-    def standing(self, raw_hash: bytes) -> Standing:
-        """Whether a chunk may be a base; one that nobody has is claimed, to be stored whole."""
+    def standing(self, raw_hash: bytes, claims: bool) -> Standing:
+        """Whether a chunk may be a base; `claims` takes one that nobody has, to store it whole."""
         with self._lock:
             whole = self._is_whole(raw_hash)
-            if whole is None:
+            if whole is None and claims:
                 self._claimed[raw_hash] = True
                 return "yours"
             return "whole" if whole else "no"

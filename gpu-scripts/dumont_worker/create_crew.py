@@ -136,7 +136,7 @@ class Crew:
         elif kind == "differ":
             self._answer(engine, message[1], self._table.claim(message[2], whole=False))
         elif kind == "base":
-            self._answer(engine, message[1], self._table.standing(message[2]))
+            self._answer(engine, message[1], self._table.standing(*message[2]))
         elif kind == "known":
             self._answer(engine, message[1], self._table.known(message[2]))
         elif kind in ("sign", "settle"):

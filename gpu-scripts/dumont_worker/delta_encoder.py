@@ -39,12 +39,13 @@ class _Candidate(NamedTuple):
 class DeltaEncoder:
     """One compute thread's encoder of differences.
 
-    `standing` tells whether a chunk may be a base; `store_whole` stores one that is not stored yet.
+    `standing` tells whether a chunk may be a base, and claims it for us if we ask it to and nobody
+    has it; `store_whole` stores what is ours so.
     """
 
     def __init__(
         self,
-        standing: Callable[[bytes], Standing],
+        standing: Callable[[bytes, bool], Standing],
         store_whole: Callable[[BytesLike, bytes, int], None],
     ) -> None:
         self._standing = standing
@@ -72,7 +73,12 @@ class DeltaEncoder:
         )
         refused: set[Base] = set()
         for _, operation, base in ranked:
-            whole = self._base(base, len(raw), found, bases.reader) if base not in refused else None
+            # Only the first of all versions is stored whole for others to lean on. One in between
+            # shall become a difference itself, whoever is first to come across it.
+            is_first = base == bases.places[-1]
+            whole = None
+            if base not in refused:
+                whole = self._base(base, is_first, len(raw), found, bases.reader)
             if whole is None:
                 refused.add(base)
                 continue
@@ -104,14 +110,14 @@ class DeltaEncoder:
         return sizes
 
     def _base(
-        self, base: Base, length: int, width: int, reader: BaseReader
+        self, base: Base, is_first: bool, length: int, width: int, reader: BaseReader
     ) -> tuple[memoryview, bytes] | None:
         """Gives a base that is stored whole, and its hash; None where it may not be one."""
         room = self._buffer[:length]
         if not reader.read(base, [(0, length)], room):
             return None
         base_hash = blake3(room)
-        standing = self._standing(base_hash)
+        standing = self._standing(base_hash, is_first)
         if standing == "yours":
             self._store_whole(room, base_hash, width)
         return None if standing == "no" else (room, base_hash)

@@ -42,9 +42,9 @@ class EngineDesk:
         mine: bool = self._ask("differ", raw_hash)
         return mine
 
-    def standing(self, raw_hash: bytes) -> Standing:
-        """Whether a chunk may be a base; `yours` claims it, to be stored whole."""
-        standing: Standing = self._ask("base", raw_hash)
+    def standing(self, raw_hash: bytes, claims: bool) -> Standing:
+        """Whether a chunk may be a base; with `claims`, ours to store whole if nobody has it."""
+        standing: Standing = self._ask("base", (raw_hash, claims))
         return standing
 
     def known(self, contents: list[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:

@@ -45,7 +45,7 @@ class Encoded:
         raw: bytes,
         width: int | None,
         *bases: bytes,
-        standing: Callable[[bytes], Standing] = lambda _: "yours",
+        standing: Callable[[bytes, bool], Standing] = lambda _, claims: "yours" if claims else "no",
         reader: Any = None,
     ) -> None:
         self.raw = raw
@@ -125,16 +125,25 @@ def test_whatever_the_bytes_are_only_what_comes_back_is_kept(
 def test_of_several_bases_the_nearest_is_taken() -> None:
     far, base = (tensor(seed, "fp32", LEAST) for seed in (1, 2))
     near = (base + 1).tobytes()
-    made = Encoded(near, 4, far.tobytes(), base.tobytes()).made
+    made = Encoded(near, 4, base.tobytes(), far.tobytes(), standing=lambda *_: "whole").made
     assert made is not None
     assert made.base[1] == blake3(base.tobytes())
+
+
+def test_only_the_first_version_is_stored_whole_for_others() -> None:
+    first = tensor(2, "fp32", LEAST)
+    between, last = (first + 40).tobytes(), (first + 41).tobytes()
+    encoded = Encoded(last, 4, between, first.tobytes())
+    assert encoded.made is not None
+    assert encoded.made.base[1] == blake3(first.tobytes())
+    assert list(encoded.stored.values()) == [first.tobytes()]
 
 
 def test_a_base_that_may_not_be_one_gives_way_to_the_next() -> None:
     base = tensor(2, "fp32", LEAST)
     close, closer = (base + 40).tobytes(), (base + 1).tobytes()
 
-    def standing(raw_hash: bytes) -> Standing:
+    def standing(raw_hash: bytes, _claims: bool) -> Standing:
         return "no" if raw_hash == blake3(closer) else "whole"
 
     encoded = Encoded(base.tobytes(), 4, closer, close, standing=standing)
