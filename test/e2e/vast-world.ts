@@ -303,7 +303,7 @@ function wakeOf(what: number | string): WakeRequest {
 }
 
 /** The native helpers that earlier tests installed, so that they need not be sent into every container. */
-async function natives(): Promise<Record<string, string>> {
+export async function natives(): Promise<Record<string, string>> {
   const own = join(sharedHome(), '.cache/dumont')
   if (!existsSync(own)) return {}
   const names = (await readdir(own)).filter((name) => name.startsWith('native-'))
