@@ -16,9 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from dumont_worker import restore, restore_engine
+from dumont_worker import delta, restore, restore_engine
 from dumont_worker.box import PrivateDir
 from dumont_worker.cancellation import Cancelled
+from dumont_worker.codecs.base import Encoded
 from dumont_worker.codecs.choose import encode_chunk
 from dumont_worker.content_hash import BlockHasher, content_hash, zero_block_hash
 from dumont_worker.engine import as_worker_error
@@ -28,6 +29,7 @@ from dumont_worker.errors import WorkerError
 from dumont_worker.frame import encode_frame
 from dumont_worker.index import IndexWriter, PackRecord, encode_packs
 from dumont_worker.native import blake3
+from dumont_worker.planes import encode_planes
 from dumont_worker.progress import Progress
 from dumont_worker.protocol import ManifestRoot, ManifestRules, ObjectRef, RestoreRequest
 from dumont_worker.roots import resolve_roots
@@ -200,8 +202,18 @@ class Maker:
         raw_hash = blake3(raw)
         if raw_hash in self._numbers:
             return self._numbers[raw_hash]
-        encoded = encode_chunk(raw, None, "zstd", 1)
-        frame = b"".join(encode_frame(len(raw), raw_hash, encoded))
+        return self._add(raw, encode_chunk(raw, None, "zstd", 1))
+
+    def difference(self, raw: bytes, base: bytes, operation: str = "xor") -> int:
+        """Store 16-bit words as their difference from a chunk, which is stored before."""
+        number = self.chunk(base)
+        change = delta.difference(raw, base, operation, 2)
+        return self._add(raw, encode_planes(change, "planes2"), (operation, number))
+
+    def _add(self, raw: bytes, encoded: Encoded, base: tuple[str, int] | None = None) -> int:
+        raw_hash = blake3(raw)
+        named = (base[0], self.records[base[1]].hash) if base is not None else None
+        frame = b"".join(encode_frame(len(raw), raw_hash, encoded, named))
         if self._pack and len(self._pack) + len(frame) > self._pack_bytes:
             self.flush()
         at, pack = len(self._pack), len(self._packs)
@@ -214,6 +226,7 @@ class Maker:
             blake3(frame),
             encoded.transform,
             encoded.codec,
+            base,
         )
         self._pack += frame
         self.records.append(record)
