@@ -19,6 +19,9 @@ export interface Sources {
   readonly inherited: ReadonlyMap<string, PackRecord>
 }
 
+/** Words of a worker that its index must bear out. */
+export type Claim = Pick<CreateResult, 'bytes' | 'counts' | 'decoders' | 'index'>
+
 /** What the operator's machine itself has seen of a snapshot that is not committed yet. */
 export interface Checked {
   readonly index: IndexClaim
@@ -37,7 +40,7 @@ export async function checkClaim(
     result,
     snapshot,
     sources,
-  }: {readonly result: CreateResult; readonly snapshot: string; readonly sources: Sources},
+  }: {readonly result: Claim; readonly snapshot: string; readonly sources: Sources},
   signal?: AbortSignal,
 ): Promise<Checked> {
   const {index} = result
@@ -99,7 +102,7 @@ function same(one: Pick<PackRecord, 'length' | 'pin'>, other: PackRecord): boole
 }
 
 /** The first thing in which the worker's words and the index differ. */
-function disagreement(result: CreateResult, index: IndexClaim, found: Recount): string | undefined {
+function disagreement(result: Claim, index: IndexClaim, found: Recount): string | undefined {
   const {entries, files, dirs, symlinks, others, torn} = result.counts
   const pairs: readonly (readonly [string, unknown, unknown])[] = [
     ['Merkle root', index.merkle, found.merkle],

@@ -1,14 +1,37 @@
 import {DumontError} from '../errors.js'
 import type {Manifest} from '../format/manifest.js'
 import {untrusted} from '../untrusted.js'
+import type {ConnectedBox} from './connect-worker.js'
 import type {BoxService} from './service.js'
 
 /** A library that ANS chunks need, as the manifest records it. */
 export type NvidiaLibrary = NonNullable<Manifest['nvidia']>['libraries'][number]
 
-/** The names by which a worker says that it decodes what these libraries wrote. */
-export function nvidiaDecoders({nvidia}: Pick<Manifest, 'nvidia'>): readonly string[] {
-  return (nvidia?.libraries ?? []).map(({name}) => name)
+/** Before anything is downloaded: a codec that this box cannot undo would only be met in the middle. */
+export function checkDecoders(
+  manifest: Manifest,
+  {equipment, session, worker}: ConnectedBox,
+): void {
+  const {decoders, id} = manifest
+  const needed = [...decoders, ...(manifest.nvidia?.libraries ?? []).map(({name}) => name)]
+  const missing = needed.filter((name) => !worker.hello.capabilities.includes(name))
+  if (missing.length === 0) return
+  const why = equipment.nvcompMissing ? ` (${equipment.nvcompMissing})` : ''
+  const names = missing.map((name) => untrusted(name, 40)).join(', ')
+  throw new DumontError(
+    'BOX_UNSUITABLE',
+    `${session.label} cannot decode ${id}: it lacks ${names}${why}`,
+    {
+      hint:
+        manifest.nvidia === null
+          ? 'update dumont, or restore to a box that has what the snapshot needs (see `dumont snapshot show`)'
+          : withoutGpu(id),
+    },
+  )
+}
+
+function withoutGpu(id: string): string {
+  return `restore to a box with an NVIDIA GPU of its generation, or make a snapshot that restores anywhere: dumont snapshot transcode ${id} --host GPUBOX`
 }
 
 /** The same service with nvCOMP on its boxes: `required` where nothing goes without it. USAGE when that is forbidden. */

@@ -1,4 +1,3 @@
-import {DumontError} from '../errors.js'
 import {displayByteString} from '../format/byte-string.js'
 import type {Manifest} from '../format/manifest.js'
 import type {RequestHandlers} from '../worker/request-handlers.js'
@@ -8,7 +7,7 @@ import {BoxWarnings, type BoxWarning} from './box-warnings.js'
 import type {ConnectedBox} from './connect-worker.js'
 import {memoryFor} from './create-request.js'
 import {checkTarget} from './local-target.js'
-import {nvidiaDecoders, withNvcomp} from './nvidia-need.js'
+import {checkDecoders, withNvcomp} from './nvidia-need.js'
 import {onBox} from './on-box.js'
 import type {BoxService} from './service.js'
 import {grantFetch} from './fetching.js'
@@ -116,30 +115,6 @@ export async function restoreHost(
 
 function readable({code, message, path}: RestoreResult['failures'][number]): FailedEntry {
   return {code, message: untrusted(message, 300), path: displayByteString(path, 4096)}
-}
-
-/** Before anything is downloaded: a codec that this box cannot undo would only be met in the middle. */
-function checkDecoders(manifest: Manifest, {equipment, session, worker}: ConnectedBox): void {
-  const {decoders, id} = manifest
-  const needed = [...decoders, ...nvidiaDecoders(manifest)]
-  const missing = needed.filter((name) => !worker.hello.capabilities.includes(name))
-  if (missing.length === 0) return
-  const why = equipment.nvcompMissing ? ` (${equipment.nvcompMissing})` : ''
-  const names = missing.map((name) => untrusted(name, 40)).join(', ')
-  throw new DumontError(
-    'BOX_UNSUITABLE',
-    `${session.label} cannot decode ${id}: it lacks ${names}${why}`,
-    {
-      hint:
-        manifest.nvidia === null
-          ? 'update dumont, or restore to a box that has what the snapshot needs (see `dumont snapshot show`)'
-          : withoutGpu(id),
-    },
-  )
-}
-
-function withoutGpu(id: string): string {
-  return `restore to a box with an NVIDIA GPU of its generation, or make a snapshot that restores anywhere: dumont snapshot transcode ${id} --host GPUBOX`
 }
 
 function requestOf(

@@ -18,7 +18,7 @@ export interface StoreService {
 }
 
 /** What a box was equipped with. */
-export type Equipment = Pick<EquippedBox, 'argv' | 'nvcompMissing' | 'nvcompWheels'>
+export type Equipment = Pick<EquippedBox, 'argv' | 'nvcompMissing' | 'nvcompWheels' | 'running'>
 
 export type Equip = (session: Session, signal?: AbortSignal) => Promise<Equipment>
 

@@ -14,7 +14,7 @@ import {
   type WorkerMessage,
 } from './protocol.js'
 import {answer, isQuestion, type Question, type RequestHandlers} from './request-handlers.js'
-import type {CreateRequest, RestoreRequest} from './requests.js'
+import type {CreateRequest, RestoreRequest, TranscodeRequest} from './requests.js'
 import {keepTail} from './stderr-tail.js'
 import {untilAborted} from './until-aborted.js'
 import {endedEarly, otherVersion, silent} from './worker-failures.js'
@@ -87,7 +87,7 @@ export class Conversation {
 
   /** The validated result; whatever goes wrong, nothing of the request goes on running on the box. */
   async request<T extends v.GenericSchema>(
-    request: CreateRequest | RestoreRequest,
+    request: CreateRequest | RestoreRequest | TranscodeRequest,
     schema: T,
     handlers: RequestHandlers,
     signal?: AbortSignal,

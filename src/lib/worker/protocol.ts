@@ -45,7 +45,11 @@ const hello = v.object({
   worker: text,
   host: boxFacts,
   home: byteString,
-  capabilities: v.pipe(v.array(code), v.maxLength(64)),
+  // Decoders of GPUs have the version of what they read in their name.
+  capabilities: v.pipe(
+    v.array(v.pipe(v.string(), v.regex(/^[A-Za-z][\w.+-]{0,63}$/))),
+    v.maxLength(64),
+  ),
   restored: v.pipe(v.array(restoredRecord), v.maxLength(1000)),
 })
 

@@ -66,6 +66,16 @@ const restoreRequest = v.object({
   dryRun: v.boolean(),
 })
 
+const transcodeRequest = v.object({
+  type: v.literal('transcode'),
+  snapshot: snapshotId,
+  source: v.object({id: snapshotId, segments: v.array(digestedObject), packs: digestedObject}),
+  parts: count,
+  memory: count,
+  level: v.number(),
+  pin: v.picklist(['crc32', 'md5']),
+})
+
 const signedRequest = v.object({key, url: v.string(), headers: v.record(v.string(), v.string())})
 
 const reply = v.object({
@@ -84,6 +94,7 @@ const withId = {id: messageId}
 export const operatorMessage = v.variant('type', [
   v.object({...createRequest.entries, ...withId}),
   v.object({...restoreRequest.entries, ...withId}),
+  v.object({...transcodeRequest.entries, ...withId}),
   reply,
   v.object({type: v.literal('heartbeat')}),
   v.object({type: v.literal('cancel')}),
@@ -95,6 +106,8 @@ export type CreateRequest = v.InferOutput<typeof createRequest>
 export type ParentRequest = v.InferOutput<typeof parent>
 /** A restore as its caller states it; the conversation adds the id. */
 export type RestoreRequest = v.InferOutput<typeof restoreRequest>
+/** A transcode as its caller states it; the conversation adds the id. */
+export type TranscodeRequest = v.InferOutput<typeof transcodeRequest>
 export type Reply = v.InferOutput<typeof reply>
 export type GrantedUrl = v.InferOutput<typeof signedRequest>
 

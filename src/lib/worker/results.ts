@@ -73,6 +73,13 @@ export const createResult = v.object({
   ),
 })
 
+export const transcodeResult = v.object({
+  bytes: v.object({new: count, stored: count, all: count}),
+  decoders: v.pipe(v.array(code), v.maxLength(64)),
+  index: indexClaim,
+  seconds,
+})
+
 export const restoreResult = v.object({
   counts: v.record(code, count),
   bytes: v.object({raw: count, fetched: count, written: count}),
@@ -91,4 +98,5 @@ export type Bytes = v.InferOutput<typeof bytes>
 export type IndexClaim = v.InferOutput<typeof indexClaim>
 export type Root = v.InferOutput<typeof root>
 export type CreateResult = v.InferOutput<typeof createResult>
+export type TranscodeResult = v.InferOutput<typeof transcodeResult>
 export type RestoreResult = v.InferOutput<typeof restoreResult>

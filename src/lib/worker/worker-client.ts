@@ -5,8 +5,15 @@ import {Conversation} from './conversation.js'
 import type {EquippedBox} from './equip-box.js'
 import type {Hello} from './protocol.js'
 import type {RequestHandlers} from './request-handlers.js'
-import type {CreateRequest, RestoreRequest} from './requests.js'
-import {createResult, restoreResult, type CreateResult, type RestoreResult} from './results.js'
+import type {CreateRequest, RestoreRequest, TranscodeRequest} from './requests.js'
+import {
+  createResult,
+  restoreResult,
+  transcodeResult,
+  type CreateResult,
+  type RestoreResult,
+  type TranscodeResult,
+} from './results.js'
 
 /** A worker on a box that has said hello. */
 export interface Worker {
@@ -22,6 +29,11 @@ export interface Worker {
     handlers: RequestHandlers,
     signal?: AbortSignal,
   ): Promise<RestoreResult>
+  transcode(
+    request: TranscodeRequest,
+    handlers: RequestHandlers,
+    signal?: AbortSignal,
+  ): Promise<TranscodeResult>
   /** Ends the worker within two seconds. Idempotent. */
   close(): Promise<void>
 }
@@ -47,6 +59,8 @@ export async function startWorker(
         conversation.request(request, createResult, handlers, cancel),
       restore: (request, handlers, cancel) =>
         conversation.request(request, restoreResult, handlers, cancel),
+      transcode: (request, handlers, cancel) =>
+        conversation.request(request, transcodeResult, handlers, cancel),
       close: () => conversation.close(),
     }
   } catch (error) {
