@@ -74,7 +74,9 @@ function explain({offer, total, minutesToReady}: Priced, {best, known, use}: Fie
   if (known && offer === known.offer)
     return `The same machine as before: ${facts}${extra >= 0.005 ? `, $${extra.toFixed(2)} above the cheapest` : ''}.`
   if (offer === best.offer) return `Cheapest in all: ${facts}.`
-  return `${extra >= 0.005 ? `$${extra.toFixed(2)} more` : 'As cheap, but slower to be ready'}: ${facts}.`
+  if (extra >= 0.005) return `$${extra.toFixed(2)} more: ${facts}.`
+  const isSlower = minutesToReady > best.minutesToReady
+  return `As cheap${isSlower ? ', but slower to be ready' : ''}: ${facts}.`
 }
 
 function round(hours: number): number {
