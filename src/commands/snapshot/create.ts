@@ -52,7 +52,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
     }),
     delta: Flags.string({
       options: ['auto', 'off'],
-      summary: 'store tensors as differences from earlier checkpoints [default: off]',
+      summary: 'store tensors as differences from earlier checkpoints [default: auto]',
     }),
     'dry-run': Flags.boolean({default: false, summary: 'scan and measure; store nothing'}),
     'accept-rollback': Flags.boolean({
@@ -78,7 +78,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
           acceptRollback: flags['accept-rollback'],
           codec: settings.codec ?? 'auto',
           crossMounts: flags['cross-mounts'],
-          delta: settings.delta === 'auto',
+          delta: (settings.delta ?? 'auto') !== 'off',
           dryRun: flags['dry-run'],
           excludeCaches: settings.excludeCaches ?? false,
           excludes: settings.exclude ?? [],
