@@ -48,7 +48,7 @@ def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
     if request.dry_run:
         from . import create_sample  # noqa: PLC0415 - it brings all codecs
 
-        result = create_sample.run(link, request, roots, scan)
+        result = create_sample.run(link, request, roots, scan, box)
         return _described(roots, scan) | result | _left_out(scan)
     paths = [root.path for root in roots]
     journal = open_journal(box.private, request.repository, request.lineage, paths)
@@ -113,10 +113,11 @@ class _Create:
             self._ahead = LookAhead([root.path for root in roots])
         gpu = self._gpu()
         devices = len(gpu.devices) if gpu is not None else 0
-        plan = plan_memory(request.memory, request.parts, self._box.cpus, devices)
         nvcomp = installed(gpu.directory) if gpu is not None and gpu.codec == "ans" else None
         scanned_at = min(file_system_clock(self._box.private.path), time.time_ns())
         parent = open_parent(link, self._desk, request.parent, [root.path for root in roots])
+        chunks = 0 if parent is None else parent.chunk_count
+        plan = plan_memory(request.memory, request.parts, self._box.cpus, devices, chunks)
         self._journal.load(request.parent.id if request.parent is not None else None, nvcomp)
         upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled)
         writer = IndexWriter(request.snapshot, scanned_at, upload.emit)

@@ -7,6 +7,10 @@ from .errors import WorkerError
 MIB = 1 << 20
 # Measured as peak resident memory, shared pages counted in every process.
 COORDINATOR = 64 * MIB
+CHUNK = 221
+"""Of every chunk in the coordinator: 131 where the parent's are, 90 where those named are."""
+CHUNKS_WITHIN = 50_000
+"""So many have room in what the coordinator takes anyhow."""
 ENGINE = 44 * MIB
 THREAD = 34 * MIB
 GPU_CODEC = 576 * MIB
@@ -39,22 +43,24 @@ class MemoryPlan:
         return sum(self.parts[:engine])
 
 
-def plan_memory(memory: int, parts: int, cpus: int, gpus: int = 0) -> MemoryPlan:
+def plan_memory(memory: int, parts: int, cpus: int, gpus: int = 0, chunks: int = 0) -> MemoryPlan:
     """Plans for `memory` bytes and up to `parts` transfers at once; raises USAGE when none fits.
 
     With little memory engines go first, then compute threads, then parts, so that packs stay whole.
-    `gpus`: how many GPUs are to code; every engine then has one of them.
+    `gpus`: how many GPUs are to code; every engine then has one of them. `chunks`: how many the
+    parent has, which are held in tables besides.
     """
+    coordinator = COORDINATOR + max(0, chunks - CHUNKS_WITHIN) * CHUNK
     engine = ENGINE + (GPU_CODEC if gpus else 0)
     most = min(cpus, ENGINES_MOST, parts, *([ENGINES_A_GPU * gpus] if gpus else []))
     for engines in range(most, 0, -1):
         for threads in (2, 1):
-            left = memory - COORDINATOR - engines * (engine + threads * THREAD)
+            left = memory - coordinator - engines * (engine + threads * THREAD)
             plan = _share(left, parts, engines, threads)
             # Rather fewer engines than fewer than half of the parts asked for.
             if plan is not None and (engines == threads == 1 or 2 * sum(plan.parts) >= parts):
                 return plan
-    least = COORDINATOR + engine + THREAD + 2 * SMALLEST_PACK
+    least = coordinator + engine + THREAD + 2 * SMALLEST_PACK
     shown = f"{-(-least // MIB)} MiB"
     raise WorkerError(
         "USAGE",

@@ -87,6 +87,11 @@ class ParentIndex:
         self._entry: Entry | None = None
 
     @property
+    def chunk_count(self) -> int:
+        """How many chunks there are, usable or not."""
+        return len(self._records) // _RECORD.size
+
+    @property
     def packs(self) -> list[PackRecord]:
         """The parent's packs, which chunk records number."""
         return self._source.packs
@@ -147,7 +152,7 @@ class ParentIndex:
         # Small files share chunks, and come in the order of their chunks.
         if number != self._asked[0]:
             length = 0
-            if number < len(self._records) // _RECORD.size:
+            if number < self.chunk_count:
                 chunk = self.chunk(number)
                 length = chunk.raw if chunk.hash in self._numbers else 0
             self._asked = (number, length)

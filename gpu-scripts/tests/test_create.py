@@ -164,6 +164,15 @@ def test_nothing_new_stores_no_pack(
     assert_same(Snapshot(store, result, operator.snapshot), root)
 
 
+def engines_of(worker: int) -> list[int]:
+    def command(pid: int) -> bytes:
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b""
+
+    return [pid for pid in processes_of(worker)[1:] if b"\0engine\0" in command(pid)]
+
+
 def test_settled_files_are_not_read_again(
     operator: FakeOperator, store: FakeStore, tmp_path: Path
 ) -> None:
@@ -171,7 +180,7 @@ def test_settled_files_are_not_read_again(
     first = operator.create(root)
     parent = scanned_later(store, parent_of(first, operator.snapshot))
     engines: list[int] = []
-    operator.on_message = lambda _: engines.extend(processes_of(operator.process.pid)[1:])
+    operator.on_message = lambda _: engines.extend(engines_of(operator.process.pid))
 
     result = operator.create(root, parent=parent)
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from dumont_worker.errors import WorkerError
 from dumont_worker.memory_plan import (
+    CHUNK,
+    CHUNKS_WITHIN,
     COORDINATOR,
     ENGINE,
     ENGINES_MOST,
@@ -13,6 +15,7 @@ from dumont_worker.memory_plan import (
     MIB,
     SMALLEST_PACK,
     THREAD,
+    MemoryPlan,
     plan_memory,
 )
 
@@ -43,6 +46,24 @@ def test_the_default_gives_all_parts() -> None:
     plan = plan_memory(1 << 30, 32, 2)
     assert (plan.parts, plan.threads) == ((16, 16), 2)
     assert plan.pack_size > 8 * MIB
+
+
+def test_tables_of_a_large_parent_leave_less_for_packs() -> None:
+    small, large = (plan_memory(1 << 30, 32, 2, chunks=count) for count in (50_000, 1_000_000))
+    taken = (1_000_000 - CHUNKS_WITHIN) * CHUNK
+    assert small == plan_memory(1 << 30, 32, 2)
+    assert _all(large) <= (1 << 30) - taken < _all(small) + taken
+
+
+def test_a_parent_too_large_is_refused_with_what_is_needed() -> None:
+    with pytest.raises(WorkerError, match=r"at least 3[0-9]{2} MiB") as failure:
+        plan_memory(256 * MIB, 32, 2, chunks=1_000_000)
+    assert failure.value.code == "USAGE"
+
+
+def _all(plan: MemoryPlan) -> int:
+    buffers = plan.engines * plan.buffers * plan.pack_size
+    return COORDINATOR + plan.engines * (ENGINE + plan.threads * THREAD) + buffers
 
 
 def test_parts_that_do_not_divide_are_all_handed_out() -> None:
