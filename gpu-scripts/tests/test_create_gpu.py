@@ -174,3 +174,27 @@ def test_an_interruption_leaves_no_gpu_process(
             operator.process.kill()
         operator.end()
         wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_a_dry_run_measures_what_the_gpu_makes_of_a_sample(
+    operator: FakeOperator, store: FakeStore, tree: Path
+) -> None:
+    result = operator.create(tree, dryRun=True)
+    ratios = {row["codec"]: row["stored"] / row["raw"] for row in result["sample"]}
+    assert set(ratios) == {"zstd", "none", "gzstd", "ans"}
+    assert max(ratios["ans"], ratios["gzstd"], ratios["zstd"]) < ratios["none"] == 1
+    assert not store.objects
+
+
+@pytest.mark.parametrize("fault", ["kill@encode", "oom@cuda", "error@import"])
+def test_a_dry_run_leaves_out_a_gpu_that_does_not_work(
+    operator: FakeOperator, tree: Path, gpu_box: GpuBox, fault: str
+) -> None:
+    gpu_box.switch(fault)
+    result = operator.create(tree, dryRun=True)
+    assert [row["codec"] for row in result["sample"]] == ["zstd", "none"]
+    assert result["warnings"] == {"gpu": 2}
+
+
+def test_auto_does_not_make_a_snapshot_depend_on_a_gpu(operator: FakeOperator, tree: Path) -> None:
+    assert "ans" not in operator.create(tree, codec="auto")["decoders"]

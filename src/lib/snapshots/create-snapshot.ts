@@ -62,10 +62,10 @@ export async function createSnapshot(
   )
 }
 
-/** A GPU codec that was asked for must be had; `auto` looks whether it can be. */
-function nvcompFor({codec}: CreateSnapshotRequest): 'required' | 'wanted' | undefined {
+/** A GPU codec that was asked for must be had; a dry run measures it where it can be. `auto` takes what restores anywhere. */
+function nvcompFor({codec, dryRun}: CreateSnapshotRequest): 'required' | 'wanted' | undefined {
   if (codec === 'ans' || codec === 'gzstd') return 'required'
-  return codec === 'auto' ? 'wanted' : undefined
+  return codec === 'auto' && dryRun ? 'wanted' : undefined
 }
 
 interface Opened {
