@@ -4,10 +4,15 @@ import type {CensusPath} from './census-finding.js'
 import {noiseReason} from './known-noise.js'
 import {PlaceTally} from './place-tally.js'
 
+/** Where the system's packages install; never a home or a workspace. */
+const PACKAGED = /^\/(?:bin|etc|lib\w*|opt|sbin|usr|var\/lib)\//
+const MOST_DOUBTFUL = 200_000
+
 /** Sorts every file that is in no snapshot: given up by name, known noise, or missing. */
 export class CoverageLedger {
-  /** What would be lost. */
-  readonly missing = new PlaceTally()
+  readonly #missing = new PlaceTally()
+  /** In no snapshot, but where packages install; until something vouches for them they would be lost. */
+  readonly #doubtful = new Map<string, number>()
   readonly #discard: readonly string[]
   readonly #allowed = new Map<string, {files: number; bytes: number; reason: string}>()
 
@@ -32,7 +37,31 @@ export class CoverageLedger {
     const noise = given === undefined ? noiseReason(place) : undefined
     if (given !== undefined) this.#allow(given, 'given up with --discard', bytes)
     else if (noise !== undefined) this.#allow(top(place), noise, bytes)
-    else this.missing.add(place, bytes)
+    else if (PACKAGED.test(place) && this.#doubtful.size < MOST_DOUBTFUL)
+      this.#doubtful.set(place, bytes)
+    else this.#missing.add(place, bytes)
+  }
+
+  /** Latin-1 paths of files that packages may have brought. */
+  get doubtful(): ReadonlySet<string> {
+    return new Set(this.#doubtful.keys())
+  }
+
+  /** These may be lost after all, for this reason. */
+  excuse(places: ReadonlySet<string>, reason: string): void {
+    for (const place of places) {
+      const bytes = this.#doubtful.get(place)
+      if (bytes === undefined) continue
+      this.#doubtful.delete(place)
+      this.#allow(top(place), reason, bytes)
+    }
+  }
+
+  /** What would be lost. */
+  get missing(): PlaceTally {
+    for (const [place, bytes] of this.#doubtful) this.#missing.add(place, bytes)
+    this.#doubtful.clear()
+    return this.#missing
   }
 
   /** What may be lost, and why. */

@@ -10,6 +10,7 @@ import {compareDisk, factsOf} from './disk-census.js'
 import {compareSample} from './disk-sample.js'
 import {EntryTable} from './entry-table.js'
 import {instanceBirth} from './instance-birth.js'
+import {packageFiles} from './package-files.js'
 import type {ReceiptRequest, ReceiptService} from './receipt-terms.js'
 import {SampleChoice} from './sample-choice.js'
 import {proveWhole} from './snapshot-proof.js'
@@ -26,6 +27,7 @@ const STRETCH = 4_194_304
 /** Read even of a small share, so that a sample is one. */
 const LEAST = 16 * STRETCH
 const MOST_FILES = 1024
+const PACKAGES = 'installed by packages, unchanged: can be installed again'
 
 /**
  * Counts the whole instance with the box's own tools: below the roots against the index, outside them against the time the
@@ -54,6 +56,8 @@ export async function proveDisk(
   const ledger = new CoverageLedger(request.discard.map(givenPlace))
   const comparison = await compareDisk(tools, scope, {ledger, lines, table}, signal)
   const outside = await censusOutside(tools, scope, ledger, signal)
+  if (ledger.doubtful.size > 0)
+    ledger.excuse((await packageFiles(tools, ledger.doubtful, signal)).intact, PACKAGES)
   const pieces = choice.pieces()
   const sample = await compareSample(tools, {lines, packs, roots, store}, {limit, pieces}, signal)
   const whole = await proveWhole(manifest, lines())

@@ -39,14 +39,22 @@ describe('known noise', () => {
 })
 
 describe('the ledger', () => {
+  test('excuses only what packages may have brought and what is vouched for', () => {
+    const ledger = new CoverageLedger([])
+    for (const place of ['/usr/bin/a', '/usr/bin/b', '/root/c']) ledger.take(place, 10)
+    expect([...ledger.doubtful]).toEqual(['/usr/bin/a', '/usr/bin/b'])
+    ledger.excuse(new Set(['/usr/bin/a', '/root/c', '/never']), 'why')
+    expect(ledger.missing).toMatchObject({bytes: 20, files: 2})
+    expect(ledger.allowed()).toEqual([{bytes: 10, files: 1, path: '/usr/bin', reason: 'why'}])
+  })
   test('tells what was given up before what is noise, and refuses the rest', () => {
     const ledger = new CoverageLedger(['/tmp/big/', '/opt/a'])
     for (const place of ['/tmp/big/x', '/tmp/y', '/opt/a/b', '/opt/ab', '/x'])
       ledger.take(place, 10)
     expect(ledger.missing).toMatchObject({bytes: 20, files: 2})
     expect(ledger.missing.paths()).toEqual([
-      {bytes: 10, files: 1, path: '/opt/'},
       {bytes: 10, files: 1, path: '/'},
+      {bytes: 10, files: 1, path: '/opt/'},
     ])
     expect(ledger.allowed()).toEqual(
       expect.arrayContaining([
