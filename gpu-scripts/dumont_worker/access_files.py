@@ -31,6 +31,10 @@ _ABSOLUTE = (
     b"/runpod",
 )
 _PREFIXES = (b"/etc/vast", b"/var/lib/vast", b"/opt/vast", b"/etc/runpod")
+# A path with a slash behind it begins with one of these when it is, or lies below, the place: one
+# call for all of them, because every path of a snapshot is asked for.
+_PLACES = (*_PREFIXES, *(place + b"/" for place in _ABSOLUTE))
+_PLACES_IN_HOME = (b".vast", *(place + b"/" for place in _IN_HOME))
 
 
 def is_access_file(absolute_path: bytes, homes: Iterable[bytes]) -> bool:
@@ -38,18 +42,11 @@ def is_access_file(absolute_path: bytes, homes: Iterable[bytes]) -> bool:
 
     `homes` are the home directories of users who log in; `/root` counts always.
     """
-    if any(_at_or_below(absolute_path, place) for place in _ABSOLUTE):
+    path = absolute_path + b"/"
+    if path.startswith(_PLACES):
         return True
-    if absolute_path.startswith(_PREFIXES):
-        return True
-    for home in {b"/root", *homes}:
+    for home in (b"/root", *homes):
         prefix = home.rstrip(b"/") + b"/"
-        if absolute_path.startswith(prefix):
-            inside = absolute_path[len(prefix) :]
-            if inside.startswith(b".vast") or any(_at_or_below(inside, p) for p in _IN_HOME):
-                return True
+        if path.startswith(prefix) and path.startswith(_PLACES_IN_HOME, len(prefix)):
+            return True
     return False
-
-
-def _at_or_below(path: bytes, place: bytes) -> bool:
-    return path == place or path.startswith(place + b"/")

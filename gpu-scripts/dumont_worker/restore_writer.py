@@ -338,12 +338,15 @@ class Writer:
         parent, name = target.split(path)
         try:
             directory = self._directories.open(base, parent)
-            with target.pinned(directory, name, READ) as fd:
+            fd = os.open(name, READ, dir_fd=directory)
+            try:
                 if not same_content(fd, size, expected, self._engine.cancelled):
                     return Action.REPLACE
                 meta = Meta(*fields)
                 differs = metadata.differs(fd, os.fstat(fd), "file", meta, self._policy)
                 return Action.METADATA if differs else Action.SAME
+            finally:
+                os.close(fd)
         except OSError:
             # What cannot be read cannot be proven: it is written again, and that names what is
             # wrong with it.

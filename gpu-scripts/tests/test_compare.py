@@ -74,6 +74,14 @@ def test_equal_content_is_recognised_at_every_size(tmp_path: Path, size: int):
         assert not same_content(file.fileno(), size + 1, small_hash(data + b"x"), NEVER)
 
 
+@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 3 * MIB])
+def test_a_file_that_goes_on_is_another_one(tmp_path: Path, size: int):
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data + b"x")
+    with open(tmp_path / "file", "rb") as file:
+        assert not same_content(file.fileno(), size, small_hash(data), NEVER)
+
+
 @pytest.mark.parametrize("places", [[0], [5 * MIB + 3], [MIB, 7 * MIB], [8 * MIB + 1], []])
 def test_holes_count_as_zeros(tmp_path: Path, places: list[int]):
     size = 9 * MIB + 5
