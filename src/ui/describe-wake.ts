@@ -51,7 +51,7 @@ function describeMachine(
   const price = machine.hourly === undefined ? '' : ` for ${hourly(machine.hourly)}`
   const where =
     kind === 'restored' ? machine.host : `${instance.provider}:${untrusted(instance.id, 80)}`
-  const times = Object.entries(seconds).map(([step, value]) => `${step} ${duration(value * 1000)}`)
+  const times = Object.entries(seconds).map(([step, value]) => `${step} ${fine(value)}`)
   return [
     `${where} is ready${price}${marketOf(market)}`,
     `ssh       ${sshCommand(machine, keysOf)}`,
@@ -63,6 +63,10 @@ function describeMachine(
     `label     ${untrusted(name, 120)}`,
     `times     ${times.join(' · ')}`,
   ]
+}
+
+function fine(seconds: number): string {
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds * 1000)
 }
 
 /** With the file its key is pinned in, so that ssh knows it as well. */

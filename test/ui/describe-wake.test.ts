@@ -70,7 +70,7 @@ describe('a machine that is ready', () => {
   test('has its price, its times, and a command that knows its key', () => {
     expect(told()).toContain('vast:77 is ready for $0.410/h')
     expect(told()).toContain('ssh -p 40001 -o UserKnownHostsFile=/state/vast-77 root@203.0.113.9')
-    expect(told()).toContain('boot 40 s · restore 7 s')
+    expect(told()).toContain('boot 40 s · restore 7.0 s')
   })
 
   test('of the operator’s own is reached as they reach it', () => {
