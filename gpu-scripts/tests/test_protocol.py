@@ -14,6 +14,7 @@ from dumont_worker.protocol import (
     Heartbeat,
     Reply,
     RestoreRequest,
+    TranscodeRequest,
     encode,
     parse,
     request_id,
@@ -43,7 +44,14 @@ def told(value: object) -> str:
 
 def test_every_message_of_the_operator_is_understood() -> None:
     kinds = {type(parse(line)) for line in lines("operator-to-worker")}
-    assert kinds == {CreateRequest, RestoreRequest, Reply, Cancel, Heartbeat}
+    assert kinds == {
+        CreateRequest,
+        RestoreRequest,
+        TranscodeRequest,
+        Reply,
+        Cancel,
+        Heartbeat,
+    }
 
 
 def test_messages_of_the_worker_are_written_as_in_the_fixtures() -> None:
