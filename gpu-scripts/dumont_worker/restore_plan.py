@@ -5,6 +5,7 @@ window every chunk is fetched and decoded once, whatever number of files use it;
 differences where no file of the restore holds it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -142,30 +143,37 @@ class Window:
         wanted = sorted(self._users, key=lambda chunk: (order[table.pack[chunk]], table.at[chunk]))
         jobs: list[Job] = []
         taken = uses = 0
-        for chunk in self._by_base(wanted) if table.has_differences else wanted:
-            pack, count = table.pack[chunk], len(self._users[chunk])
-            base = self._fetched_base(chunk)
-            alone = table.stored[chunk] + (0 if base is None else table.stored[base])
-            shares = bool(jobs) and base in jobs[-1].bases[-1:]
-            cost = table.stored[chunk] if shares else alone
-            crowded = taken + cost > JOB_BYTES or uses + count > JOB_USES
-            if not jobs or crowded or not (shares or jobs[-1].packs[0] == pack):
-                jobs.append(Job([pack]))
-                taken, uses, cost, shares = 0, 0, alone, False
-            jobs[-1].chunks.append(chunk)
-            if base is not None and not shares:
-                jobs[-1].bases.append(base)
-            taken += cost
-            uses += count
+        for base, family in self._families(wanted):
+            shared = 0 if base is None else table.stored[base]
+            whole = shared + sum([table.stored[chunk] for chunk in family])
+            begins = True
+            for chunk in family:
+                count = len(self._users[chunk])
+                cost = table.stored[chunk] + (shared if begins else 0)
+                # What shares a base is not torn apart where it fits into one job.
+                needed = whole if begins and whole <= JOB_BYTES else cost
+                crowded = taken + needed > JOB_BYTES or uses + count > JOB_USES
+                elsewhere = begins and bool(jobs) and jobs[-1].packs[0] != table.pack[chunk]
+                if not jobs or crowded or elsewhere:
+                    jobs.append(Job([table.pack[chunk]], bases=[] if base is None else [base]))
+                    taken, uses, cost = 0, 0, table.stored[chunk] + shared
+                elif begins and base is not None:
+                    jobs[-1].bases.append(base)
+                jobs[-1].chunks.append(chunk)
+                taken += cost
+                uses += count
+                begins = False
         return jobs
 
-    def _by_base(self, wanted: list[int]) -> list[int]:
-        """Return the chunks so that those follow one another that share a base to be fetched."""
-        families: dict[int, list[int]] = {}
+    def _families(self, wanted: list[int]) -> Iterable[tuple[int | None, list[int]]]:
+        """Yield chunks that share a base to be fetched, or one that needs none."""
+        if not self._chunks.has_differences:
+            return ((None, [chunk]) for chunk in wanted)
+        families: dict[tuple[int | None, int], list[int]] = {}
         for chunk in wanted:
             base = self._fetched_base(chunk)
-            families.setdefault(chunk if base is None else base, []).append(chunk)
-        return [chunk for family in families.values() for chunk in family]
+            families.setdefault((base, chunk if base is None else base), []).append(chunk)
+        return ((base, family) for (base, _), family in families.items())
 
     def _fetched_base(self, chunk: int) -> int | None:
         base = self._chunks.base(chunk)

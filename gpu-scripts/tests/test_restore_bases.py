@@ -109,8 +109,13 @@ def test_a_base_that_no_file_holds_is_fetched_once_for_all(
     box: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restore_plan, "GAP", 0)
-    base = noise(1)
-    files = {f"f{n}": [(near(base, n), base), (noise(100 + n), None)] for n in range(8)}
+    # Two families fit into a job, but not three.
+    monkeypatch.setattr(restore_plan, "JOB_BYTES", 1500 * KIB)
+    bases = [noise(seed) for seed in range(5)]
+    files = {
+        f"f{n}": [(near(base, n), base) for base in bases] + [(noise(100 + n), None)]
+        for n in range(8)
+    }
     snapshot = save(box, files)
     assert len(snapshot.keys) > 2
     assert box.restore(snapshot, tmp_path / "out")["failed"] == 0
