@@ -1,9 +1,11 @@
 import {writeFile} from 'node:fs/promises'
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from '@jest/globals'
+import {DumontError} from '../../src/lib/errors.js'
 import {exitCodeOfHibernate} from '../../src/lib/instances/hibernate.js'
 import {canContain} from '../support/container.js'
 import {sshdAvailable} from '../support/sshd.js'
 import {BOOT_SCENARIOS} from '../support/vast/boot-scenarios.js'
+import {RESUME} from '../support/vast/instance.js'
 import {LIFE_SCENARIOS} from '../support/vast/life-scenarios.js'
 import {OFFER_SCENARIOS} from '../support/vast/offer-scenarios.js'
 import {offerRow} from '../support/vast/offers.js'
@@ -98,6 +100,24 @@ whereContainersAre('waking through', () => {
     expect({created, ended}).toEqual({created: machines, ended: machines - 1})
     expect(world.fake.live().map((one) => String(one.id))).toEqual([ready])
     expect(world.box(ready).container.run('cat', '/workspace/notes')).toBe('kept')
+  })
+  test('a bid that is not taken as one gives the machine back', async () => {
+    const market = {bid: 0.2, kind: 'spot'} as const
+    for (const title of ['rented on demand although a bid was made', 'the bid is too low by now']) {
+      world.fake.offers = [101, 102, 103, 104].map((one) => offerRow(one))
+      scenarioOf(all, title).arrange(world.fake)
+      world.fake.lives = world.fake.lives.slice(0, 1)
+      const {created, ended} = await rented(async () => {
+        await world.wake(snapshot, {fork: true, market, snapshot}).catch(() => undefined)
+      })
+      expect(created).toBeGreaterThan(0)
+      expect(world.fake.live()).toHaveLength(created - ended)
+      for (const one of world.fake.live()) {
+        expect(one.isSpot).toBe(true)
+        expect(one.isRunning()).toBe(true)
+        await world.fake.destroy(one)
+      }
+    }
   })
   test.each(NOTHING)('%s ends with %s and keeps nothing', async (title, code, machines) => {
     scenarioOf(all, title).arrange(world.fake)
@@ -209,6 +229,38 @@ whereContainersAre('hibernating through', () => {
     expect(outcome.state).toBe('protected')
     expect(exitCodeOfHibernate(outcome)).toBe(3)
     expect(world.fake.live()).toHaveLength(1)
+  })
+
+  test('an interruption at any step ends nothing that is not proven, and the next run goes on', async () => {
+    for (const step of ['identify', 'freeze', 'transfer', 'commit', 'rescan', 'prove', 'record']) {
+      const stop = new AbortController()
+      world.onEvent = (event) => {
+        if (event.kind === 'step' && event.step === step && event.state === 'started')
+          stop.abort(new DumontError('INTERRUPTED', 'interrupted'))
+      }
+      await expect(world.hibernate(id, {busy: 'freeze'}, stop.signal)).rejects.toMatchObject({
+        code: 'INTERRUPTED',
+      })
+    }
+    world.onEvent = () => {}
+    expect(world.deletes).toBe(0)
+    expect(await world.hibernate(id, {busy: 'freeze'})).toMatchObject({state: 'hibernated'})
+  }, 150_000)
+
+  test('a started box that never gets its GPU back is told of, and nothing else rented', async () => {
+    await world.hibernate(id, {goal: 'stop'})
+    instance().life = {resume: RESUME.slice(0, 1)}
+    await expect(world.wake(id)).rejects.toMatchObject({code: 'VENDOR_BUSY'})
+    expect(world.fake.instances.size).toBe(1)
+  })
+
+  test('two that wake it at once keep one machine', async () => {
+    await world.hibernate(id)
+    for (const run of [2, 3]) world.running.add(run)
+    const both = await Promise.allSettled([world.wake(id), world.wake(id)])
+    expect(both.map(({status}) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect(world.fake.live()).toHaveLength(1)
+    world.fake.spacing.tooSoon.length = 0
   })
 
   test('two at once: one ends it, the other stops', async () => {

@@ -88,6 +88,10 @@ export class VastWorld {
   afterTake: (count: number) => Promise<void> | void = () => {}
   /** Takes the place of parts of the next hibernations. */
   change: (parts: HibernateParts) => HibernateParts = (parts) => parts
+  /** Called with each event, as it comes. */
+  onEvent: (event: ProgressEvent) => void = () => {}
+  /** Numbers of runs, from 1 on, that others shall take for alive. */
+  readonly running = new Set<number>()
   #taken = 0
   #runs = 0
 
@@ -157,7 +161,7 @@ export class VastWorld {
     // Nobody starts it twice within the spacing of the vendor's endpoints.
     fake.clock.advance(BETWEEN_RUNS_MS)
     const owner = await openClaimOwner(this.stateDir, {
-      isRunning: () => false,
+      isRunning: (run) => this.running.has(run),
       random: randomBytes,
       run: (this.#runs += 1),
     })
@@ -169,7 +173,10 @@ export class VastWorld {
       owner,
       provider: vastClient(fake, {timeoutMs: 20_000}),
       random: randomBytes,
-      report: (event) => void this.events.push(event),
+      report: (event) => {
+        this.events.push(event)
+        this.onEvent(event)
+      },
       stateDir: this.stateDir,
       store: this.store,
       version: '0.1.0',
