@@ -44,6 +44,18 @@ export const sshFlags = {
   }),
 }
 
+/** How chunks get smaller. */
+export const codecFlags = {
+  codec: Flags.string({
+    options: ['auto', 'ans', 'gzstd', 'zstd', 'none'],
+    summary: 'how chunks are compressed; ans needs an NVIDIA GPU to come back [default: auto]',
+  }),
+  delta: Flags.string({
+    options: ['auto', 'off'],
+    summary: 'store tensors as differences from earlier checkpoints [default: auto]',
+  }),
+}
+
 /** Whether GPUs may be used. */
 export const gpuFlags = {
   gpu: Flags.boolean({

@@ -56,6 +56,7 @@ describe('instance hibernate refuses before it asks anybody', () => {
     ['a number without a unit', ['1', '--max-wait', '5'], '--max-wait 5 is no duration'],
     ['a path that begins nowhere', ['1', '--path', 'data'], '--path data is not absolute'],
     ['to give up what begins nowhere', ['1', '--discard', '~/x'], '--discard ~/x is not absolute'],
+    ['what only a GPU brings back', ['1', '--codec', 'ans'], '--codec ans needs an NVIDIA GPU'],
     ['two ends', ['1', '--destroy', '--stop', '--yes'], '--stop=true cannot also be provided'],
     ['two ways to be still', ['1', '--freeze', '--stop-processes'], 'cannot also be provided'],
     ['an end that nobody can agree to', ['1', '--destroy'], 'this needs a yes'],

@@ -2,6 +2,8 @@ import {posix} from 'node:path'
 import {Args, Flags, type Interfaces} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {
+  codecFlags,
+  gpuFlags,
   parseDuration,
   parseShare,
   savingFlags,
@@ -93,6 +95,8 @@ Interrupted, the same command goes on, here or on another machine.`
       default: false,
       summary: 'end it although only an NVIDIA GPU can decode its snapshot',
     }),
+    ...codecFlags,
+    ...gpuFlags,
     ...transferFlags,
     ...sshFlags,
     ...storeFlags,
@@ -154,9 +158,9 @@ function requestOf(
     level: flags.level,
     snapshot: {
       acceptRollback: false,
-      codec: settings.codec ?? 'auto',
+      codec: codecOf(settings, flags['accept-gpu-only']),
       crossMounts: flags['cross-mounts'],
-      delta: settings.delta === 'auto',
+      delta: (settings.delta ?? 'auto') !== 'off',
       excludeCaches: settings.excludeCaches ?? false,
       excludes: settings.exclude ?? [],
       level: ZSTD_LEVEL,
@@ -169,6 +173,15 @@ function requestOf(
     ...(after === undefined ? {} : {postHook: after}),
     ...(before === undefined ? {} : {preHook: before}),
   }
+}
+
+/** What is to be ended must come back anywhere, unless it was said that it need not. */
+function codecOf({codec = 'auto'}: Settings, acceptsGpu: boolean): NonNullable<Settings['codec']> {
+  if (acceptsGpu) return codec
+  if (codec !== 'ans') return codec === 'auto' ? 'zstd' : codec
+  throw new DumontError('USAGE', '--codec ans needs an NVIDIA GPU to come back', {
+    hint: 'add --accept-gpu-only, or take --codec gzstd or zstd',
+  })
 }
 
 function absolute(flag: string, path: string): string {

@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {boxPath} from '../../box-path.js'
-import {gpuFlags, sshFlags, storeFlags, transferFlags} from '../../flags.js'
+import {codecFlags, gpuFlags, sshFlags, storeFlags, transferFlags} from '../../flags.js'
 import type {SnapshotSummary} from '../../lib/snapshots/create-summary.js'
 import {openOperator} from '../../operator.js'
 import {describeCreate} from '../../ui/describe-create.js'
@@ -46,14 +46,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       default: false,
       summary: 'save what is mounted inside the paths too',
     }),
-    codec: Flags.string({
-      options: ['auto', 'ans', 'gzstd', 'zstd', 'none'],
-      summary: 'how chunks are compressed; ans needs an NVIDIA GPU to come back [default: auto]',
-    }),
-    delta: Flags.string({
-      options: ['auto', 'off'],
-      summary: 'store tensors as differences from earlier checkpoints [default: auto]',
-    }),
+    ...codecFlags,
     'dry-run': Flags.boolean({default: false, summary: 'scan and measure; store nothing'}),
     'accept-rollback': Flags.boolean({
       default: false,
