@@ -144,6 +144,23 @@ def test_a_fault_of_the_gpu_leaves_a_right_snapshot(
     assert "the CPU goes on" in warnings[0]["message"]
 
 
+IN_USE = ["kill@encode:25", "corrupt@decode:25", "segv@cpu:25", "oom@encode:25"]
+"""The self-test makes 24 calls of each place: the next is a chunk's."""
+
+
+@pytest.mark.parametrize("fault", IN_USE)
+def test_a_fault_with_chunks_at_hand_leaves_a_right_snapshot(
+    operator: FakeOperator, store: FakeStore, tree: Path, gpu_box: GpuBox, fault: str
+) -> None:
+    gpu_box.switch(fault)
+    result = operator.create(tree, codec="ans")
+    assert "ans" not in result["decoders"]
+    snapshot = Snapshot(store, result, operator.snapshot)
+    assert content_of(snapshot, b"weights.bin") == (tree / "weights.bin").read_bytes()
+    # Too little memory for a chunk is nothing to warn of.
+    assert result["warnings"] == ({} if fault.startswith("oom") else {"gpu": 1})
+
+
 def test_after_an_interruption_packs_of_the_gpu_count_only_with_the_same_library(
     store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
 ) -> None:

@@ -11,6 +11,7 @@ from dumont_worker.memory_plan import (
     COORDINATOR,
     ENGINE,
     ENGINES_MOST,
+    GPU_CODEC,
     LARGEST_PACK,
     MIB,
     SMALLEST_PACK,
@@ -82,3 +83,18 @@ def test_too_little_memory_is_refused_with_what_is_needed() -> None:
     assert failure.value.hint is not None
     least = int(failure.value.hint.split()[1])
     assert plan_memory(least * MIB, 32, 2).parts == (1,)
+
+
+def test_gpus_cost_engines_and_each_has_room_for_its_own() -> None:
+    plan = plan_memory(1 << 30, 32, 16, gpus=1)
+    buffers = plan.engines * plan.buffers * plan.pack_size
+    assert plan.engines == 1
+    rest = COORDINATOR + plan.engines * (ENGINE + GPU_CODEC + plan.threads * THREAD)
+    assert rest + buffers <= 1 << 30
+    assert plan_memory(16 << 30, 32, 16, gpus=1).engines == 2
+    assert plan_memory(16 << 30, 32, 16, gpus=8).engines == ENGINES_MOST
+
+
+def test_too_little_memory_for_a_gpu_is_refused_by_that_name() -> None:
+    with pytest.raises(WorkerError, match="with a GPU codec"):
+        plan_memory(256 * MIB, 32, 2, gpus=1)
