@@ -109,8 +109,8 @@ def test_a_base_that_no_file_holds_is_fetched_once_for_all(
     box: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restore_plan, "GAP", 0)
-    # Two families fit into a job, but not three.
-    monkeypatch.setattr(restore_plan, "JOB_BYTES", 1500 * KIB)
+    # A family and a part of the next would fit into a job.
+    monkeypatch.setattr(restore_plan, "JOB_BYTES", 630 * KIB)
     bases = [noise(seed) for seed in range(5)]
     files = {
         f"f{n}": [(near(base, n), base) for base in bases] + [(noise(100 + n), None)]
