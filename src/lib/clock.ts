@@ -10,5 +10,13 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (milliseconds, signal) => delay(milliseconds, undefined, signal ? {signal} : {}),
+  async sleep(milliseconds, signal) {
+    try {
+      await delay(milliseconds, undefined, signal ? {signal} : {})
+    } catch (error) {
+      // Node tells only that it was aborted, not why.
+      signal?.throwIfAborted()
+      throw error
+    }
+  },
 }
