@@ -110,7 +110,7 @@ def test_a_base_that_no_file_holds_is_fetched_once_for_all(
 ) -> None:
     monkeypatch.setattr(restore_plan, "GAP", 0)
     # A family and a part of the next would fit into a job.
-    monkeypatch.setattr(restore_plan, "JOB_BYTES", 630 * KIB)
+    monkeypatch.setattr(restore_plan, "JOB_BYTES", 700 * KIB)
     bases = [noise(seed) for seed in range(5)]
     files = {
         f"f{n}": [(near(base, n), base) for base in bases] + [(noise(100 + n), None)]
