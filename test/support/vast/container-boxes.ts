@@ -36,9 +36,11 @@ export async function containerBoxes(
   const tools = await mkdtemp(join(tmpdir(), 'dumont-smi-'))
   await writeFile(join(tools, 'nvidia-smi'), SMI, {mode: 0o755})
   const boxes = new Map<number, ContainerBox>()
+  const made: ContainerBox[] = []
   const make = async (order: BoxOrder) => {
     const box = await startBox(order, {...lent, '/usr/local/sbin': tools})
     boxes.set(order.id, box)
+    made.push(box)
     return box
   }
   const of = (id: number | string): ContainerBox => {
@@ -46,7 +48,11 @@ export async function containerBoxes(
     if (!box) throw new Error(`no box was made for ${id}`)
     return box
   }
-  return {boxes, close: () => rm(tools, {force: true, recursive: true}), make, of}
+  const close = async () => {
+    for (const box of made) await box.close()
+    await rm(tools, {force: true, recursive: true})
+  }
+  return {boxes, close, make, of}
 }
 
 async function startBox(
