@@ -17,7 +17,6 @@ from .index import IndexWriter, encode_packs
 from .index_upload import IndexUpload
 from .inheritance import Inheritance, open_parent
 from .journal import Journal, open_journal
-from .look_ahead import LookAhead
 from .memory_plan import plan_memory
 from .operator_desk import OperatorDesk
 from .protocol import CreateRequest
@@ -102,15 +101,11 @@ class _Create:
         self._desk = desk
         self._crew: Crew | None = None
         self._upload: IndexUpload | None = None
-        self._ahead: LookAhead | None = None
 
     def run(self, roots: list[Root], scan: Scan) -> dict[str, Any]:
         """Does it all, and gives the result."""
         started = time.monotonic()
         request, link = self._request, self._link
-        if request.parent is not None and self._box.cpus > 1:
-            # While the parent's index is on its way; without a parent every file is read anyhow.
-            self._ahead = LookAhead([root.path for root in roots])
         gpu = self._gpu()
         devices = len(gpu.devices) if gpu is not None else 0
         nvcomp = installed(gpu.directory) if gpu is not None and gpu.codec == "ans" else None
@@ -171,8 +166,6 @@ class _Create:
 
     def end(self) -> None:
         """Leaves no process and no thread behind."""
-        if self._ahead is not None:
-            self._ahead.end()
         if self._crew is not None:
             self._crew.kill()
         if self._upload is not None:
