@@ -18,7 +18,7 @@ function hostile() {
     decoders: [EVIL],
     host: {...host, arch: EVIL, gpus, python: EVIL},
     label: EVIL,
-    nvidia: EVIL,
+    nvidia: {libraries: [{name: EVIL, distribution: EVIL, version: EVIL, cuda: 12, wheels: []}]},
     roots: [{given: EVIL, path: EVIL, type: 'dir'}],
     rules: {...manifest.rules, excludes: [EVIL], skippedMounts: [EVIL]},
     versions: {[EVIL]: EVIL},
