@@ -120,7 +120,7 @@ class _Create:
         self._reuse_earlier(table)
         self._journal.start(request.snapshot, scanned_at, nvcomp)
         window = Window(table, writer)
-        inheritance = Inheritance(parent, self._journal, table)
+        inheritance = Inheritance(parent, self._journal, table, trusting=not request.reread)
         siblings = Siblings() if request.delta and request.codec != "none" else None
         helpers = Helpers(inheritance.recall, scan.starts_group, link.warn, siblings)
         source = UnitSource(iter(scan), roots, window, helpers)

@@ -57,16 +57,27 @@ def _fetched(desk: OperatorDesk, ref: ObjectRef, cancelled: Flag) -> bytes:
 
 
 class Inheritance:
-    """Finds files by place and stat in the parent and the journal; asked in path order."""
+    """Finds files by place and stat in the parent and the journal; asked in path order.
 
-    def __init__(self, parent: ParentIndex | None, journal: Journal, table: ChunkTable) -> None:
+    Unless it is `trusting`, every file is read again, and only its chunks are found.
+    """
+
+    def __init__(
+        self,
+        parent: ParentIndex | None,
+        journal: Journal,
+        table: ChunkTable,
+        *,
+        trusting: bool = True,
+    ) -> None:
+        self._trusting = trusting
         self._parent = parent
         self._journal = journal
         self._table = table
 
     def recall(self, slot: Slot) -> bool:
         """Finishes a slot whose file need not be read."""
-        return self._from_parent(slot) or self._from_journal(slot)
+        return self._trusting and (self._from_parent(slot) or self._from_journal(slot))
 
     def _from_parent(self, slot: Slot) -> bool:
         parent = self._parent

@@ -66,6 +66,7 @@ class CreateRequest:
     codec: CodecName
     level: int
     delta: bool
+    reread: bool
     pin: Literal["crc32", "md5"]
     dry_run: bool
     parent: Parent | None
@@ -325,6 +326,7 @@ def _create(fields: _Fields) -> CreateRequest:
         codec=cast("CodecName", fields.choice("codec", get_args(CodecName))),
         level=fields.number("level", 1, 22),
         delta=fields.flag("delta"),
+        reread=fields.flag("reread"),
         pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
         dry_run=fields.flag("dryRun"),
         parent=None if fields.value.get("parent") is None else _parent(fields.object("parent")),

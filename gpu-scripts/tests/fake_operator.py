@@ -32,6 +32,7 @@ CREATE = {
     "codec": "auto",
     "level": 3,
     "delta": True,
+    "reread": False,
     "pin": "crc32",
     "dryRun": False,
     "parent": None,

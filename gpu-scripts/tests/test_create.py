@@ -43,6 +43,19 @@ def operator(store: FakeStore, tmp_path: Path) -> Iterator[FakeOperator]:
     assert operator.broken_rules == []
 
 
+def pretend_ctime(store: FakeStore, segment: dict[str, Any], path: Path) -> None:
+    """Makes a parent's index say that a file has the change time it has now."""
+    lines = gzip.decompress(store.objects[segment["key"]]).splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        value = json.loads(line)
+        if value.get("path") == path.name and "stat" in value:
+            value["stat"]["ctime"] = str(path.stat().st_ctime_ns)
+            lines[number] = json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    data = gzip.compress(b"".join(lines))
+    store.objects[segment["key"]] = data
+    segment |= {"length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
 def noise(length: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(length)
 
@@ -187,6 +200,28 @@ def test_settled_files_are_not_read_again(
     # Nothing to read, so no engine was ever started.
     assert engines == []
     assert_same(Snapshot(store, result, operator.snapshot), root)
+
+
+def test_settled_files_are_read_again_when_asked_for_and_found_where_they_lie(
+    operator: FakeOperator, store: FakeStore, tmp_path: Path
+) -> None:
+    root = make_tree(tmp_path / "tree")
+    first = operator.create(root)
+    parent = scanned_later(store, parent_of(first, operator.snapshot))
+    # Changed behind the file system's back: size and times are as they were.
+    path = root / "big.bin"
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"another beginning")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    for segment in parent["segments"]:
+        pretend_ctime(store, segment, path)
+
+    unnoticed = operator.create(root, parent=parent)
+    assert unnoticed["bytes"]["new"] == 0
+    noticed = operator.create(root, parent=parent, reread=True)
+    assert 0 < noticed["bytes"]["new"] < 5 * MIB
+    assert_same(Snapshot(store, noticed, operator.snapshot), root)
 
 
 def test_one_changed_tensor_costs_its_own_chunks_only(

@@ -47,6 +47,10 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       summary: 'save what is mounted inside the paths too',
     }),
     ...codecFlags,
+    reread: Flags.boolean({
+      default: false,
+      summary: 'read every file, also those that look unchanged',
+    }),
     'dry-run': Flags.boolean({default: false, summary: 'scan and measure; store nothing'}),
     'accept-rollback': Flags.boolean({
       default: false,
@@ -81,6 +85,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
           paths: (argv as string[]).map((path) => boxPath(path, [flags.host])),
           ...(settings.memory === undefined ? {} : {memory: settings.memory}),
           ...(flags.name === undefined ? {} : {name: flags.name}),
+          ...(flags.reread ? {rereadAfterMs: 0} : {}),
         },
         service,
         this.signal,

@@ -34,6 +34,8 @@ const manifest = v.object({
   sequence: v.pipe(count, v.minValue(1)),
   parent: v.nullable(v.object({id: snapshotId, sha256: hex(64)})),
   created: v.pipe(v.string(), v.isoTimestamp()),
+  // Manifests of earlier releases lack it.
+  readSince: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
   host: v.object({
     address: text,
     box: hex(64),

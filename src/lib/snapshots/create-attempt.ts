@@ -40,6 +40,8 @@ export interface Attempt {
   readonly snapshot: string
   /** Milliseconds by the store's clock. */
   readonly created: number
+  /** Whether every file was read, also those that looked unchanged. */
+  readonly readAll: boolean
   readonly result: CreateResult
   readonly warnings: BoxWarnings
   /** Absent after a dry run. */
@@ -57,6 +59,7 @@ export async function attemptCreate(
   const created = await store.now(signal)
   const snapshot = makeSnapshotId(new Date(created), random(6))
   const parent = await prepareParent(store, choice, unusable, signal)
+  const readAll = isStale(context, created)
   if (parent.note) report({kind: 'note', message: parent.note, host: request.host})
   const desk = new SigningDesk({
     snapshot,
@@ -91,24 +94,35 @@ export async function attemptCreate(
   }
   const result = await box.worker
     .create(
-      {...fixedFields(context), snapshot, parent: parent.request},
+      {...fixedFields(context), reread: readAll, snapshot, parent: parent.request},
       request.dryRun ? telling : {...telling, ...storing},
       signal,
     )
     .catch((error: unknown) => {
       throw parent.request ? blameParent(error, parent.request.id) : error
     })
-  if (request.dryRun) return {snapshot, created, result, warnings}
+  if (request.dryRun) return {snapshot, created, readAll, result, warnings}
   report({kind: 'step', step: 'transfer', state: 'done'})
   report({kind: 'step', step: 'verify', state: 'started'})
   const sources = {allotted: desk.allotted, earlier, inherited: parent.packs}
   return {
     snapshot,
     created,
+    readAll: readAll || parent.request?.reuse !== true,
     result,
     warnings,
     checked: await checkClaim(store, {result, snapshot, sources}, signal),
   }
+}
+
+/** A file whose disk lies about it looks unchanged for ever: from time to time all are read. */
+function isStale({choice, request}: CreateContext, now: number): boolean {
+  const {rereadAfterMs} = request
+  const readSince = choice.parent?.manifest.readSince
+  return (
+    rereadAfterMs !== undefined &&
+    (readSince === undefined || now - Date.parse(readSince) > rereadAfterMs)
+  )
 }
 
 function fixedFields({
@@ -118,7 +132,7 @@ function fixedFields({
   request,
   roots,
   service,
-}: CreateContext): Omit<CreateRequest, 'parent' | 'snapshot'> {
+}: CreateContext): Omit<CreateRequest, 'parent' | 'reread' | 'snapshot'> {
   const {codec, crossMounts, dryRun, excludeCaches, excludes, level, memory, parts} = request
   return {
     type: 'create',

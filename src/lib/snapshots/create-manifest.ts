@@ -24,6 +24,7 @@ export function buildManifest(
     sequence: (parent?.manifest.sequence ?? 0) + 1,
     parent: parent ? {id: parent.id, sha256: parent.sha256} : null,
     created: new Date(created).toISOString(),
+    ...readSince(attempt, parent?.manifest),
     host: {address: box.session.label, ...hello.host},
     roots: result.roots,
     rules: {
@@ -41,6 +42,12 @@ export function buildManifest(
     warnings: {count: warnings.count, first: [...warnings.first]},
     versions: {dumont: service.version, worker: hello.worker},
   })
+}
+
+/** Since when every file has been read once; unknown where a snapshot leans on one that does not say. */
+function readSince({created, readAll}: Attempt, parent?: Manifest): Pick<Manifest, 'readSince'> {
+  if (readAll) return {readSince: new Date(created).toISOString()}
+  return parent?.readSince === undefined ? {} : {readSince: parent.readSince}
 }
 
 function nvidiaOf(

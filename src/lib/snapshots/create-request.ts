@@ -22,6 +22,8 @@ export interface CreateSnapshotRequest {
   readonly level: number
   /** Whether tensors may be stored as differences from other versions of them; default false. */
   readonly delta?: boolean
+  /** Reads every file, also those that look unchanged, when that was last done longer ago than this; absent: never. */
+  readonly rereadAfterMs?: number
   readonly dryRun: boolean
   /** Goes on although the store shows less than was seen before. */
   readonly acceptRollback: boolean

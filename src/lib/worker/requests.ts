@@ -41,6 +41,8 @@ const createRequest = v.object({
   level: v.number(),
   /** Whether chunks may be stored as differences from others. */
   delta: v.boolean(),
+  /** Whether files that look unchanged are read all the same. */
+  reread: v.boolean(),
   pin: v.picklist(['crc32', 'md5']),
   dryRun: v.boolean(),
   parent: v.nullable(parent),

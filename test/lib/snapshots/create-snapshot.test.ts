@@ -118,6 +118,28 @@ describe('a snapshot', () => {
     expect(await bench.create({acceptRollback: true})).toMatchObject({sequence: 2})
   })
 
+  test('reads every file again when that is longer ago than is asked for', async () => {
+    const day = 24 * 3_600_000
+    const asked: boolean[] = []
+    bench.bends.onCreate = async (_, {reread}) => void asked.push(reread)
+    const first = await bench.create({rereadAfterMs: day})
+    await bench.clock.advance(day - 1)
+    const second = await bench.create({rereadAfterMs: day})
+    await bench.clock.advance(2)
+    const third = await bench.create({rereadAfterMs: day})
+    const fourth = await bench.create()
+    expect(asked).toEqual([true, false, true, false])
+    const since = await Promise.all(
+      [first, second, third, fourth].map(async ({id}) => {
+        const {manifest} = await readManifest(bench.store, id ?? '')
+        return manifest.readSince
+      }),
+    )
+    expect(since[0]).toBe(since[1])
+    expect(since[2]).toBe(since[3])
+    expect(Date.parse(since[2] ?? '') - Date.parse(since[0] ?? '')).toBeGreaterThan(day)
+  })
+
   test('whose parent has lost its index stores everything again', async () => {
     const first = await bench.create()
     await bench.store.inner.remove([`index/${first.id}/0`])

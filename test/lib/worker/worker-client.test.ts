@@ -21,6 +21,7 @@ const REQUEST: CreateRequest = {
   codec: 'auto',
   level: 3,
   delta: false,
+  reread: false,
   pin: 'crc32',
   dryRun: false,
   parent: null,
