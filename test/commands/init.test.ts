@@ -209,14 +209,17 @@ withServer('dumont init with a bucket', () => {
     expect(store).toMatchObject({
       bucket: 'bucket',
       prefix: 'one',
-      credentials: {accessKeyId: 'test', secretAccessKey: 'testtest'},
+      credentials: {accessKeyId: 'test', secretAccessKey: 'versitygw-of-the-tests'},
     })
   })
 
   test('takes the secret from the environment', async () => {
     process.env['DUMONT_SECRET_ACCESS_KEY'] = server.secretAccessKey
     await init(...place('env'), '--access-key-id', server.accessKeyId)
-    expect(await content()).toMatchObject({accessKeyId: 'test', secretAccessKey: 'testtest'})
+    expect(await content()).toMatchObject({
+      accessKeyId: 'test',
+      secretAccessKey: 'versitygw-of-the-tests',
+    })
   })
 
   test('writes no credentials that it was not given', async () => {
@@ -238,7 +241,12 @@ withServer('dumont init with a bucket', () => {
 
   test.each([
     ['a wrong secret', {bucket: 'bucket', secret: 'not-the-secret'}, 'ACCESS_DENIED', 77],
-    ['a missing bucket', {bucket: 'no-such-bucket', secret: 'testtest'}, 'BUCKET_MISSING', 78],
+    [
+      'a missing bucket',
+      {bucket: 'no-such-bucket', secret: 'versitygw-of-the-tests'},
+      'BUCKET_MISSING',
+      78,
+    ],
   ])('writes nothing after %s', async (_, {bucket, secret}, code, exit) => {
     const result = await init(...place('refused', bucket), ...(await secretFile(secret)))
     expect(result).toMatchObject({answer: {error: {code, hint: expect.any(String)}}, exit})

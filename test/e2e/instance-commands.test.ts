@@ -9,7 +9,8 @@ import {type FakeVast, startFakeVast} from '../support/vast/fake-vast.js'
 import {VirtualClock} from '../support/vast/virtual-clock.js'
 import {dumont} from './dumont.js'
 import {scratch} from './trees.js'
-import {natives, SECRET} from './vast-world.js'
+import {natives} from './natives.js'
+import {SECRET} from './vast-world.js'
 
 const possible = sshdAvailable() && canContain()
 const whereContainersAre = possible ? describe : describe.skip

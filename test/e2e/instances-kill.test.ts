@@ -12,7 +12,8 @@ import {type FakeVast, startFakeVast} from '../support/vast/fake-vast.js'
 import {PassingClock} from '../support/vast/passing-clock.js'
 import {startDumont, type Outcome} from './dumont.js'
 import {scratch} from './trees.js'
-import {natives, SECRET} from './vast-world.js'
+import {natives} from './natives.js'
+import {SECRET} from './vast-world.js'
 
 const possible = sshdAvailable() && canContain()
 const whereContainersAre = possible ? describe : describe.skip

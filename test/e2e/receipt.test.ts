@@ -1,5 +1,4 @@
 import {randomBytes} from 'node:crypto'
-import {existsSync} from 'node:fs'
 import {mkdir, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {pathToFileURL} from 'node:url'
@@ -29,7 +28,8 @@ import {loopbackTarget, quietDependencies} from '../support/ssh-target.js'
 import {settled} from '../support/manual-clock.js'
 import {sshdAvailable} from '../support/sshd.js'
 import {findVersitygw, startVersitygw} from '../support/versitygw.js'
-import {answered, sharedHome} from './dumont.js'
+import {answered} from './dumont.js'
+import {natives} from './natives.js'
 import {startOperator, type Operator} from './operator.js'
 import {scratch} from './trees.js'
 
@@ -407,12 +407,4 @@ function vendor(changes: Partial<Instance> = {}): Provider {
     name: 'vast',
     whoami: async () => ({account: 'me'}),
   } as unknown as Provider
-}
-
-/** The native helpers that earlier tests installed, so that they need not be sent into every container. */
-async function natives(): Promise<Record<string, string>> {
-  const own = join(sharedHome(), '.cache/dumont')
-  if (!existsSync(own)) return {}
-  const names = (await readdir(own)).filter((name) => name.startsWith('native-'))
-  return Object.fromEntries(names.map((name) => [`/root/.cache/dumont/${name}`, join(own, name)]))
 }

@@ -39,6 +39,7 @@ import {type FakeVast, startFakeVast} from '../support/vast/fake-vast.js'
 import type {FakeInstance, Life} from '../support/vast/instance.js'
 import {VirtualClock} from '../support/vast/virtual-clock.js'
 import {ROOT, sharedHome} from './dumont.js'
+import {natives} from './natives.js'
 import {scratch} from './trees.js'
 
 /** A value an instance got that must not be seen anywhere else. */
@@ -307,12 +308,4 @@ function wakeOf(what: number | string): WakeRequest {
     restore: {parts: 4},
     what: String(what),
   }
-}
-
-/** The native helpers that earlier tests installed, so that they need not be sent into every container. */
-export async function natives(): Promise<Record<string, string>> {
-  const own = join(sharedHome(), '.cache/dumont')
-  if (!existsSync(own)) return {}
-  const names = (await readdir(own)).filter((name) => name.startsWith('native-'))
-  return Object.fromEntries(names.map((name) => [`/root/.cache/dumont/${name}`, join(own, name)]))
 }

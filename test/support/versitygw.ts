@@ -46,7 +46,7 @@ export async function startVersitygw(binary = findVersitygw()): Promise<Versityg
     endpoint: `http://127.0.0.1:${port}`,
     bucket: 'bucket',
     accessKeyId: 'test',
-    secretAccessKey: 'testtest',
+    secretAccessKey: 'versitygw-of-the-tests',
     region: 'us-east-1',
     root: path.join(data, 'bucket'),
     close: () => stop(child, folder),
@@ -54,7 +54,12 @@ export async function startVersitygw(binary = findVersitygw()): Promise<Versityg
 }
 
 function argumentsFor(port: number, data: string, sidecar: string): string[] {
-  const flags = {port: `127.0.0.1:${port}`, access: 'test', secret: 'testtest', region: 'us-east-1'}
+  const flags = {
+    port: `127.0.0.1:${port}`,
+    access: 'test',
+    secret: 'versitygw-of-the-tests',
+    region: 'us-east-1',
+  }
   const named = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
   return [...named, '--quiet', '--keep-alive', 'posix', '--sidecar', sidecar, data]
 }

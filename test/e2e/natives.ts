@@ -1,0 +1,28 @@
+import {mkdtemp, readdir, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {sharedHome, startDumont} from './dumont.js'
+
+/**
+ * The native helpers of this machine, by where a container is to see them: it has no way out to install its own. Installed
+ * first if no test has needed them yet.
+ */
+export async function natives(): Promise<Record<string, string>> {
+  const own = join(sharedHome(), '.cache/dumont')
+  const installed = async () =>
+    (await readdir(own).catch(() => [])).filter((name) => /^native-[\w-]+$/u.test(name))
+  if ((await installed()).length === 0) await equipThisMachine()
+  const names = await installed()
+  return Object.fromEntries(names.map((name) => [`/root/.cache/dumont/${name}`, join(own, name)]))
+}
+
+async function equipThisMachine(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'dumont-natives-'))
+  try {
+    const store = `file://${folder}/store`
+    const {code, stderr} = await startDumont(['doctor', '--host', 'local', '--store', store]).ended
+    if (code !== 0) throw new Error(`this machine could not be equipped: ${stderr}`)
+  } finally {
+    await rm(folder, {force: true, recursive: true})
+  }
+}
