@@ -115,7 +115,7 @@ def measure(base: Path, changed: Path) -> dict[str, object]:
     assert plan.layout is not None
     files, places = siblings.find(plan.pieces, plan.layout)
     reader = BaseReader(files)
-    encoder = DeltaEncoder(lambda _: "whole", lambda *_: None)
+    encoder = DeltaEncoder(lambda *_: "whole", lambda *_: None)
     data = memoryview(changed.read_bytes())
     alone = delta = differing = 0
     operations: dict[str, int] = {}
