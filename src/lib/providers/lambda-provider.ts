@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import {accountFingerprint} from './account-fingerprint.js'
 import type {DestroyProof} from './destroy-proof.js'
 import {goneInstance} from './gone-instance.js'
-import {isInstanceId} from './instance-address.js'
 import {lambdaFailure} from './lambda-failure.js'
 import {instanceSchema, lambdaInstance} from './lambda-instance.js'
 import {registeredKeyName} from './lambda-keys.js'
@@ -16,12 +15,11 @@ import type {
   SearchOptions,
   Spec,
 } from './provider.js'
-import {isProviderError} from './provider-error.js'
 import {requireProof} from './require-proof.js'
 import {told} from './told.js'
 import {VendorApi, type VendorApiOptions} from './vendor-api.js'
 
-const NAME = 'lambda'
+const NAME = 'lambda' as const
 /** The vendor allows a request each second and a launch each twelve; a little more, since clocks and lines differ. */
 const RULES = {
   provider: NAME,
@@ -99,16 +97,12 @@ export class LambdaProvider implements Provider {
 
   async get(id: string, signal?: AbortSignal): Promise<Instance> {
     const operation = 'get'
-    const path = `/api/v1/instances/${this.#checked(id, operation)}`
-    try {
-      const {data} = await this.#api.call({operation, method: 'GET', path, schema: one}, signal)
-      if (data.id !== id)
-        throw this.#api.failure(operation, 'PROTOCOL', 'another instance was told')
-      return lambdaInstance(data)
-    } catch (error) {
-      if (isProviderError(error) && error.failure === 'NOT_FOUND') return goneInstance(id)
-      throw error
-    }
+    const path = `/api/v1/instances/${this.#api.checkedId(id, operation)}`
+    const found = await this.#api.callIfThere({operation, method: 'GET', path, schema: one}, signal)
+    if (!found) return goneInstance(id)
+    if (found.data.id !== id)
+      throw this.#api.failure(operation, 'PROTOCOL', 'another instance was told')
+    return lambdaInstance(found.data)
   }
 
   async search(
@@ -152,24 +146,15 @@ export class LambdaProvider implements Provider {
 
   async destroy(id: string, proof: DestroyProof, signal?: AbortSignal): Promise<void> {
     const operation = 'destroy'
-    const body = {instance_ids: [this.#checked(id, operation)]}
+    const body = {instance_ids: [this.#api.checkedId(id, operation)]}
     const path = '/api/v1/instance-operations/terminate'
     const allow = () => requireProof(proof, {provider: NAME, id, operation}, this.#options.clock)
-    try {
-      const {data} = await this.#api.call(
-        {operation, method: 'POST', path, body, schema: terminated, tries: DESTROY_TRIES, allow},
-        signal,
-      )
-      if (!data.terminated_instances.some((other) => other.id === id))
-        throw this.#api.failure(operation, 'PROTOCOL', `${id} is not among what was terminated`)
-    } catch (error) {
-      if (!isProviderError(error) || error.failure !== 'NOT_FOUND') throw error
-    }
-  }
-
-  #checked(id: string, operation: string): string {
-    if (isInstanceId(NAME, id)) return id
-    throw this.#api.failure(operation, 'INVALID', 'this is not the id of an instance')
+    const done = await this.#api.callIfThere(
+      {operation, method: 'POST', path, body, schema: terminated, tries: DESTROY_TRIES, allow},
+      signal,
+    )
+    if (done && !done.data.terminated_instances.some((other) => other.id === id))
+      throw this.#api.failure(operation, 'PROTOCOL', `${id} is not among what was terminated`)
   }
 }
 

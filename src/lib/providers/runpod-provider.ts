@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import {accountFingerprint} from './account-fingerprint.js'
 import type {DestroyProof} from './destroy-proof.js'
 import {goneInstance} from './gone-instance.js'
-import {isInstanceId} from './instance-address.js'
 import type {
   Capabilities,
   CreateRequest,
@@ -22,7 +21,7 @@ import {podInstance, podSchema} from './runpod-pod.js'
 import {told} from './told.js'
 import {VendorApi, type VendorApiOptions} from './vendor-api.js'
 
-const NAME = 'runpod'
+const NAME = 'runpod' as const
 /** The vendor allows 60 requests a minute. */
 const RULES = {
   provider: NAME,
@@ -97,15 +96,14 @@ export class RunpodProvider implements Provider {
 
   async get(id: string, signal?: AbortSignal): Promise<Instance> {
     const operation = 'get'
-    const path = `/v2/pods/${this.#checked(id, operation)}`
-    try {
-      const pod = await this.#api.call({operation, method: 'GET', path, schema: podSchema}, signal)
-      if (pod.id !== id) throw this.#api.failure(operation, 'PROTOCOL', 'another pod was told')
-      return podInstance(pod)
-    } catch (error) {
-      if (isProviderError(error) && error.failure === 'NOT_FOUND') return goneInstance(id)
-      throw error
-    }
+    const path = `/v2/pods/${this.#api.checkedId(id, operation)}`
+    const pod = await this.#api.callIfThere(
+      {operation, method: 'GET', path, schema: podSchema},
+      signal,
+    )
+    if (!pod) return goneInstance(id)
+    if (pod.id !== id) throw this.#api.failure(operation, 'PROTOCOL', 'another pod was told')
+    return podInstance(pod)
   }
 
   async search(
@@ -161,16 +159,12 @@ export class RunpodProvider implements Provider {
 
   async destroy(id: string, proof: DestroyProof, signal?: AbortSignal): Promise<void> {
     const operation = 'destroy'
-    const path = `/v2/pods/${this.#checked(id, operation)}`
+    const path = `/v2/pods/${this.#api.checkedId(id, operation)}`
     const allow = () => this.#require(proof, id, operation)
-    try {
-      await this.#api.call(
-        {operation, method: 'DELETE', path, schema: v.unknown(), tries: DESTROY_TRIES, allow},
-        signal,
-      )
-    } catch (error) {
-      if (!isProviderError(error) || error.failure !== 'NOT_FOUND') throw error
-    }
+    await this.#api.callIfThere(
+      {operation, method: 'DELETE', path, schema: v.unknown(), tries: DESTROY_TRIES, allow},
+      signal,
+    )
   }
 
   async #pods(operation: string, signal?: AbortSignal) {
@@ -189,7 +183,7 @@ export class RunpodProvider implements Provider {
     allow: (() => void) | undefined,
     signal?: AbortSignal,
   ): Promise<void> {
-    const path = `/v2/pods/${this.#checked(id, action)}/action`
+    const path = `/v2/pods/${this.#api.checkedId(id, action)}/action`
     await this.#api.call(
       {
         operation: action,
@@ -205,10 +199,5 @@ export class RunpodProvider implements Provider {
 
   #require(proof: DestroyProof | undefined, id: string, operation: string): void {
     requireProof(proof, {provider: NAME, id, operation}, this.#options.clock)
-  }
-
-  #checked(id: string, operation: string): string {
-    if (isInstanceId(NAME, id)) return id
-    throw this.#api.failure(operation, 'INVALID', 'this is not the id of a pod')
   }
 }

@@ -1,7 +1,8 @@
+import {goneInstance} from './gone-instance.js'
 import {ProviderError} from './provider-error.js'
 import type {Instance} from './provider.js'
 import type {VastAnswer, VastHttp} from './vast-http.js'
-import {goneInstance, parseVastRecord, vastInstance} from './vast-record.js'
+import {parseVastRecord, vastInstance} from './vast-record.js'
 
 const PAGE = 25
 /** Ten thousand instances. */
@@ -66,7 +67,7 @@ export async function getVast(http: VastHttp, id: string, signal?: AbortSignal):
       if (error instanceof ProviderError && error.failure === 'NOT_FOUND') return {instances: null}
       throw error
     })
-  if (answer['instances'] === null) return goneInstance(id)
+  if (answer['instances'] === null) return {...goneInstance(id, 'gone'), hourly: 0}
   const instance = instanceOf(answer['instances'], GET)
   if (instance.id !== id) throw new ProviderError('PROTOCOL', GET, 'another instance was returned')
   return instance

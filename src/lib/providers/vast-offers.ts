@@ -1,14 +1,15 @@
 import * as v from 'valibot'
 import {offerMismatch} from './offer-match.js'
 import type {Offer, SearchOptions, Spec} from './provider.js'
-import {told} from './vast-record.js'
+import {told} from './told.js'
+import {number} from './vast-record.js'
 
 const LIMIT = 200
 const HOURS_A_MONTH = 720
 /** Cards of one name differ a little in what they report. */
 const MEMORY_FLOOR = 0.98
 
-const {flag, number, text} = told
+const {flag, text} = told
 /** An offer that hides a price is none. */
 const price = v.pipe(v.number(), v.finite(), v.minValue(0))
 const row = v.object({

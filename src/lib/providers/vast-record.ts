@@ -1,27 +1,17 @@
 import * as v from 'valibot'
 import type {Instance, Phase, Spec} from './provider.js'
+import {lenient, told} from './told.js'
 import {vastEndpoints} from './vast-endpoints.js'
 import {vastPhase} from './vast-phase.js'
 
-/**
- * Fields of the vendor's records: what has the wrong type counts as not told, since one odd field must not hide an
- * instance that costs money. Strings come with stray blanks and line ends.
- */
-export const told = {
-  number: v.fallback(
-    v.nullish(
-      v.pipe(
-        v.union([v.number(), v.pipe(v.string(), v.trim(), v.decimal(), v.transform(Number))]),
-        v.finite(),
-      ),
-    ),
-    undefined,
+/** Numbers that this vendor tells as text, too. */
+export const number = lenient(
+  v.pipe(
+    v.union([v.number(), v.pipe(v.string(), v.trim(), v.decimal(), v.transform(Number))]),
+    v.finite(),
   ),
-  text: v.fallback(v.nullish(v.pipe(v.string(), v.trim(), v.maxLength(4096))), undefined),
-  flag: v.fallback(v.nullish(v.boolean()), undefined),
-}
-
-const {flag, number, text} = told
+)
+const {flag, text} = told
 
 /** Only what is named here is kept: `instance_api_key`, `jupyter_token` and the values of variables go no further. */
 const record = v.object({
@@ -89,16 +79,6 @@ export function vastInstance(row: VastRecord): Instance {
     createdAt: millisecondsOf(row.start_date),
     endsAt: millisecondsOf(row.end_date),
     volumes: row.volume_info,
-  }
-}
-
-/** What there is to say of an id without a record. */
-export function goneInstance(id: string): Instance {
-  return {
-    ...vastInstance(parseVastRecord({id: Number(id)})),
-    phase: 'gone',
-    state: 'gone',
-    hourly: 0,
   }
 }
 

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import type {Clock} from '../clock.js'
 import {type HttpCall, type HttpOptions, type HttpReply, redact, sendRequest} from './http.js'
+import {isInstanceId, type ProviderName} from './instance-address.js'
 import {isProviderError, ProviderError, type ProviderFailure} from './provider-error.js'
 
 export interface VendorApiOptions extends HttpOptions {
@@ -14,7 +15,7 @@ export interface VendorApiOptions extends HttpOptions {
 
 /** What one vendor's interface has of its own. */
 export interface VendorRules {
-  readonly provider: string
+  readonly provider: ProviderName
   readonly base: string
   /** Milliseconds between two requests. */
   readonly spacingMs: number
@@ -79,6 +80,25 @@ export class VendorApi {
         await this.#options.clock.sleep(this.#waitAfter(error, attempt), signal)
       }
     }
+  }
+
+  /** The same, or undefined where the vendor knows no such thing. */
+  async callIfThere<S extends v.GenericSchema>(
+    call: ApiCall<S>,
+    signal?: AbortSignal,
+  ): Promise<v.InferOutput<S> | undefined> {
+    try {
+      return await this.call(call, signal)
+    } catch (error) {
+      if (isProviderError(error) && error.failure === 'NOT_FOUND') return undefined
+      throw error
+    }
+  }
+
+  /** The id, fit to stand in a path. */
+  checkedId(id: string, operation: string): string {
+    if (isInstanceId(this.#rules.provider, id)) return id
+    throw this.failure(operation, 'INVALID', 'this is not the id of an instance')
   }
 
   failure(operation: string, failure: ProviderFailure, said: string): ProviderError {
