@@ -4,6 +4,7 @@ import {createSnapshot} from '../snapshots/create-snapshot.js'
 import {readManifest} from '../snapshots/manifests.js'
 import type {BoxService} from '../snapshots/service.js'
 import type {Taken} from './hibernate-request.js'
+import {savedOf} from './saved-snapshot.js'
 
 /** What is to be destroyed is not believed to be unchanged for longer than this. */
 const REREAD_MS = 7 * 24 * 3_600_000
@@ -20,21 +21,9 @@ export async function takeSnapshot(
     signal,
   )
   if (id === undefined) throw new DumontError('USAGE', 'a dry run gives no snapshot to prove')
-  const {manifest} = await readManifest(service.store, id, signal)
+  const found = await readManifest(service.store, id, signal)
   if (warnings.count > 0)
     service.report({kind: 'note', message: `${id}: ${warnings.count} warnings`})
-  const {bytes, index, label, lineage, sequence} = manifest
-  return {
-    merkle: index.merkle,
-    uploaded: bytes.stored,
-    saved: {
-      id,
-      lineage,
-      label,
-      sequence,
-      rawBytes: bytes.raw,
-      storedBytes: bytes.all,
-      provenAt: null,
-    },
-  }
+  const {bytes, index} = found.manifest
+  return {merkle: index.merkle, uploaded: bytes.stored, saved: savedOf(found)}
 }

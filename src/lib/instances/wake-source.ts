@@ -8,7 +8,7 @@ import {resolveSnapshot} from '../snapshots/resolve-snapshot.js'
 import {untrusted} from '../untrusted.js'
 import type {InstanceService} from './instance-service.js'
 import {readAllRecords, readRecord, type InstanceName} from './record-log.js'
-import type {InstanceRecord, RecordedSnapshot} from './record.js'
+import type {InstanceRecord} from './record.js'
 import type {WakeRequest} from './wake-request.js'
 
 /** What is to be woken, and where what happens is written down. */
@@ -90,23 +90,6 @@ export function wantedSpec(
     ...(chosen === undefined ? {} : {image: chosen}),
     ...(region === undefined ? {} : {region}),
     market: market ?? base.market,
-  }
-}
-
-export function savedOf(
-  {id, manifest}: StoredManifest,
-  known?: RecordedSnapshot | null,
-): RecordedSnapshot {
-  if (known?.id === id) return known
-  const {bytes, label, lineage, sequence} = manifest
-  return {
-    id,
-    lineage,
-    label,
-    sequence,
-    rawBytes: bytes.raw,
-    storedBytes: bytes.all,
-    provenAt: null,
   }
 }
 
