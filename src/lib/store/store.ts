@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import type {StoreKeys} from '../seal/store-keys.js'
 
 /** What a store is told to insist on for one PUT: exactly these bytes, once. */
 export type Pin = {
@@ -40,6 +41,8 @@ export interface Store {
   readonly url: string
   /** How requests of the box reach it: straight, or through a tunnel to the operator's machine. */
   readonly reach: 'direct' | 'tunnel'
+  /** Its unlocked keys; absent in a store that has none. */
+  readonly keys?: StoreKeys
   /** 'exists' when the key was there already (412/409); the caller settles by looking. */
   put(
     key: string,

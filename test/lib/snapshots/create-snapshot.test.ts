@@ -15,14 +15,14 @@ beforeEach(async () => {
 })
 afterEach(() => bench.remove())
 
-const snapshots = () => bench.store.keys('snapshots/')
+const snapshots = () => bench.store.keysBelow('snapshots/')
 
 describe('a snapshot', () => {
   test('is committed last, after every object of it was seen in the store', async () => {
     const {id} = await bench.create()
     const {log} = bench.store
     const commit = log.indexOf(`put snapshots/${id}.json`)
-    const keys = (await bench.store.keys()).filter((key) => key.includes(`/${id}/`))
+    const keys = (await bench.store.keysBelow()).filter((key) => key.includes(`/${id}/`))
     expect(keys).toHaveLength(3)
     for (const key of keys) {
       expect(log.indexOf(`put ${key}`)).toBeLessThan(log.indexOf(`head ${key}`))
@@ -55,7 +55,7 @@ describe('a snapshot', () => {
 
   test('leans on the one before it and stores nothing twice', async () => {
     const first = await bench.create()
-    const packs = await bench.store.keys('packs/')
+    const packs = await bench.store.keysBelow('packs/')
     const second = await bench.create()
     expect(second).toMatchObject({
       lineage: first.lineage,
@@ -64,7 +64,7 @@ describe('a snapshot', () => {
       newBytes: 0,
       storedBytes: 0,
     })
-    expect(await bench.store.keys('packs/')).toEqual(packs)
+    expect(await bench.store.keysBelow('packs/')).toEqual(packs)
     const parent = await readManifest(bench.store, first.id ?? '')
     const {manifest} = await readManifest(bench.store, second.id ?? '')
     expect(manifest.parent).toEqual({id: first.id, sha256: parent.sha256})
@@ -94,9 +94,9 @@ describe('a snapshot', () => {
   })
 
   test('that is only tried stores nothing', async () => {
-    const before = await bench.store.keys()
+    const before = await bench.store.keysBelow()
     expect(await bench.create({dryRun: true})).toMatchObject({dryRun: true, files: 2})
-    expect(await bench.store.keys()).toEqual(before)
+    expect(await bench.store.keysBelow()).toEqual(before)
   })
 
   test('needs a path where the box has no /workspace', async () => {
@@ -256,17 +256,19 @@ describe('packs that vanish', () => {
     let removed = 0
     bench.store.before = async (operation, key) => {
       if (operation === 'list' && key.startsWith('packs/') && removed++ === 0)
-        await bench.store.inner.remove(await bench.store.keys('packs/'))
+        await bench.store.inner.remove(await bench.store.keysBelow('packs/'))
     }
     const {id} = await bench.create()
     expect(await snapshots()).toEqual([`snapshots/${id}.json`])
-    expect((await bench.store.keys('packs/')).every((key) => key.includes(id ?? '?'))).toBe(true)
+    expect((await bench.store.keysBelow('packs/')).every((key) => key.includes(id ?? '?'))).toBe(
+      true,
+    )
   })
 
   test('again and again end the run without a snapshot', async () => {
     bench.store.before = async (operation, key) => {
       if (operation === 'list' && key.startsWith('packs/'))
-        await bench.store.inner.remove(await bench.store.keys('packs/'))
+        await bench.store.inner.remove(await bench.store.keysBelow('packs/'))
     }
     await expect(bench.create()).rejects.toMatchObject({code: 'STORE_BUSY'})
     expect(await snapshots()).toEqual([])
@@ -274,24 +276,24 @@ describe('packs that vanish', () => {
 
   test('from the parent are not named again', async () => {
     await bench.create()
-    const before = await bench.store.keys('packs/')
+    const before = await bench.store.keysBelow('packs/')
     await bench.store.inner.remove(before)
     const second = await bench.create()
     expect(second).toMatchObject({sequence: 2, newBytes: 11})
-    expect(await bench.store.keys('packs/')).not.toEqual(before)
+    expect(await bench.store.keysBelow('packs/')).not.toEqual(before)
     expect(bench.workers.at(-1)?.heard.filter(({type}) => type === 'create')).toHaveLength(1)
   })
 
   test('because a mark is on them are not named again', async () => {
     await bench.create()
-    const packs = await bench.store.keys('packs/')
+    const packs = await bench.store.keysBelow('packs/')
     await mark(packs)
     expect(await bench.create()).toMatchObject({sequence: 2, newBytes: 11})
   })
 
   test('because somebody marks them while the worker works are stored again', async () => {
     await bench.create()
-    const packs = await bench.store.keys('packs/')
+    const packs = await bench.store.keysBelow('packs/')
     let times = 0
     bench.bends.onCreate = async () => {
       if (times++ === 0) await mark(packs)
@@ -302,7 +304,7 @@ describe('packs that vanish', () => {
 
   test('because a sweep ends while they are looked for are noticed', async () => {
     await bench.create()
-    const packs = await bench.store.keys('packs/')
+    const packs = await bench.store.keysBelow('packs/')
     bench.bends.files = {a: 'apple', c: 'cherry'}
     let times = 0
     bench.bends.onCreate = async () => {
@@ -316,7 +318,7 @@ describe('packs that vanish', () => {
     const {id = ''} = await bench.create()
     const {manifest} = await readManifest(bench.store, id)
     const needed = (await readPacks(bench.store, manifest)).map(({key}) => key)
-    expect(await bench.store.keys('packs/')).toEqual(expect.arrayContaining(needed))
+    expect(await bench.store.keysBelow('packs/')).toEqual(expect.arrayContaining(needed))
     expect(times).toBe(2)
   })
 
@@ -382,7 +384,7 @@ describe('the commit', () => {
     bench.store.before = async (operation, key) => {
       if (operation !== 'put' || !isManifest(key)) return
       await bench.clock.advance(2 * 3_600_000)
-      await bench.store.inner.remove(await bench.store.keys('packs/'))
+      await bench.store.inner.remove(await bench.store.keysBelow('packs/'))
     }
     await expect(longCreate()).rejects.toMatchObject({code: 'INTEGRITY'})
   })
@@ -432,7 +434,7 @@ describe('an interruption', () => {
           ({id}) => id,
           (error: {code: string}) => error.code,
         )
-        const keys = await top.store.keys('snapshots/')
+        const keys = await top.store.keysBelow('snapshots/')
         expect(keys).toEqual(outcome === 'INTERRUPTED' ? [] : [`snapshots/${outcome}.json`])
         if (keys.length > 0) committed++
         isOver = steps < step
@@ -459,7 +461,7 @@ describe('an interruption', () => {
     bench.store.log.length = 0
     expect(await bench.create()).toMatchObject({reusedPacks: 1, newBytes: 11, storedBytes: 123})
     expect(bench.workers.at(-1)?.accepted).toEqual(packs.map(({key}) => key))
-    expect(await bench.store.keys('packs/')).toEqual(packs.map(({key}) => key))
+    expect(await bench.store.keysBelow('packs/')).toEqual(packs.map(({key}) => key))
     // Once when they are accepted, once before the commit.
     expect(bench.store.log.filter((line) => line === `head ${packs[0]?.key}`)).toHaveLength(2)
   })
@@ -480,7 +482,7 @@ describe('an interruption', () => {
     await expect(bench.create({}, abort.signal)).rejects.toMatchObject({code: 'INTERRUPTED'})
     delete bench.bends.upload
     const infos = await Promise.all(
-      (await bench.store.keys('packs/')).map((key) => bench.store.head(key)),
+      (await bench.store.keysBelow('packs/')).map((key) => bench.store.head(key)),
     )
     return infos.flatMap((info) =>
       info?.pins?.[0] ? [{key: info.key, length: info.length, pin: info.pins[0]}] : [],

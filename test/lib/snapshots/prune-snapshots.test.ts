@@ -24,7 +24,7 @@ const prune = (change: Partial<PruneRequest> = {}) =>
     bench.service,
   )
 const ids = async () =>
-  (await bench.store.keys('snapshots/')).map((key) => key.replace(/^snapshots\/|\.json$/g, ''))
+  (await bench.store.keysBelow('snapshots/')).map((key) => key.replace(/^snapshots\/|\.json$/g, ''))
 
 /** Two snapshots, of which the second stands on nothing that is only the first's. */
 async function twoSnapshots(): Promise<[string, string]> {

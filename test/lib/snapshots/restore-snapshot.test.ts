@@ -126,7 +126,7 @@ describe('a restore', () => {
 
   test('lets a box read this snapshot’s objects', async () => {
     const {manifest} = await readManifest(bench.store, id)
-    const keys = [manifest.index.packs.key, ...(await bench.store.keys('packs/'))]
+    const keys = [manifest.index.packs.key, ...(await bench.store.keysBelow('packs/'))]
     const summary = await restore({
       one: async (worker, request) => {
         worker.say({type: 'fetch', id: 1, keys})
@@ -142,7 +142,9 @@ describe('a restore', () => {
     bench.bends.files = {secret: 'of another snapshot'}
     await bench.create({name: 'other'})
     const {manifest} = await readManifest(bench.store, id)
-    const foreign = (await bench.store.keys('packs/')).filter((key) => !key.includes(manifest.id))
+    const foreign = (await bench.store.keysBelow('packs/')).filter(
+      (key) => !key.includes(manifest.id),
+    )
     const asking: Box = (worker) => void worker.say({type: 'fetch', id: 1, keys: foreign})
     expect(foreign).toHaveLength(1)
     await expect(restore({one: asking})).rejects.toMatchObject({code: 'WORKER'})

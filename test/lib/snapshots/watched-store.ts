@@ -74,7 +74,7 @@ export class WatchedStore implements Store {
     await this.inner.close()
   }
 
-  async keys(prefix = ''): Promise<string[]> {
+  async keysBelow(prefix = ''): Promise<string[]> {
     const keys: string[] = []
     for await (const {key} of this.inner.list(prefix)) keys.push(key)
     return keys
