@@ -55,6 +55,11 @@ function head(method: number, length: number): Buffer {
 }
 
 describe('a frame', () => {
+  it('of bytes that are shorter than it says is refused, though they have the right hash', async () => {
+    const shorter = Buffer.concat([header({payload: 4, raw: 5}), RAW])
+    await expect(decode(shorter, 5)).rejects.toMatchObject({code: 'INTEGRITY'})
+  })
+
   it('gives its raw bytes', async () => {
     expect(Buffer.from(await decode(Buffer.concat([header({}), RAW])))).toEqual(RAW)
   })
