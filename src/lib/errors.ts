@@ -29,6 +29,7 @@ const CODES = {
   INTEGRITY: EXIT.integrity,
   INSTANCE_BUSY: EXIT.tryAgain,
   INTERRUPTED: EXIT.interrupted,
+  KEY: EXIT.notAllowed,
   LOCKED: EXIT.tryAgain,
   SNAPSHOT_UNKNOWN: EXIT.usage,
   STORE_BUSY: EXIT.tryAgain,
