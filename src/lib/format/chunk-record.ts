@@ -41,9 +41,9 @@ export function decodeChunkRecord(line: Fields): ChunkRecord {
     codec: oneOf(CODECS, line['codec']),
     delta: 'delta' in line ? delta(line['delta']) : undefined,
   }
-  // A frame is a header and at least one byte, but never more payload than raw bytes.
+  // A frame is a header and at least one byte, but never more payload than raw bytes; a tag follows where it is sealed.
   const {at, rawLength, stored} = record
-  if (rawLength < 1 || stored < 57 || stored > rawLength + 88 || at + stored > PACK_MAX)
+  if (rawLength < 1 || stored < 57 || stored > rawLength + 104 || at + stored > PACK_MAX)
     throw damaged('a chunk of impossible length or place')
   if (record.delta && record.delta.base >= record.chunk)
     throw damaged("a delta's base does not stand before it")

@@ -40,17 +40,19 @@ const SHORT = 56
 const LONG = 88
 
 /**
- * The raw bytes of one whole frame. The stored bytes are proven before any is decoded, a base before it is used, the
+ * The raw bytes of one whole frame. The stored bytes are proven before any is opened or decoded, a base before it is used, the
  * raw bytes after; rejects INTEGRITY, or FORMAT_NEWER for a decoder this release lacks.
  */
 export async function decodeFrame(
-  frame: Uint8Array,
+  stored: Uint8Array,
   expected: ExpectedChunk,
   findBase?: FindBase,
+  open: (record: Uint8Array) => Uint8Array = (record) => record,
 ): Promise<Uint8Array> {
   const blake3 = await loadBlake3()
   try {
-    if (blake3.hex(frame) !== expected.frameHash) throw damaged('the stored bytes have changed')
+    if (blake3.hex(stored) !== expected.frameHash) throw damaged('the stored bytes have changed')
+    const frame = open(stored)
     const header = parseFrameHeader(frame)
     if (header.headerLength + header.payloadLength !== frame.length)
       throw damaged('a frame of another length')

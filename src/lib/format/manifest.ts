@@ -13,7 +13,13 @@ const text = v.pipe(v.string(), v.maxLength(4096))
 const hex = (length: number) => v.pipe(v.string(), v.regex(/^[0-9a-f]+$/), v.length(length))
 const snapshotId = v.pipe(v.string(), v.regex(/^\d{8}T\d{6}Z-[a-z2-7]{6}$/))
 const byteString = v.union([v.string(), v.object({b64: v.pipe(v.string(), v.base64())})])
-const object = v.object({key: text, length: count, sha256: hex(64)})
+const seal = v.pipe(v.string(), v.base64(), v.length(96))
+const object = v.object({
+  key: text,
+  length: count,
+  sha256: hex(64),
+  seal: v.exactOptional(seal),
+})
 
 const gpu = v.object({name: text, driver: text, memory: count, capability: text})
 

@@ -3,12 +3,15 @@ import {isFields, wholeNumber, type Fields} from './fields.js'
 import {at, damaged} from './integrity.js'
 import {readJsonLines} from './json-lines.js'
 import {fromBase64} from './byte-string.js'
+import {sealIn} from './seal.js'
 
 /** One object that holds chunks, and the checksum its store vouched for. */
 export interface PackRecord {
   readonly key: string
   readonly length: number
   readonly pin: {readonly kind: 'crc32' | 'md5'; /** base64 */ readonly value: string}
+  /** Base64; in a sealed store. */
+  readonly seal?: string
 }
 
 const KEY = /^packs\/\d{8}T\d{6}Z-[a-z2-7]{6}\/\d+-\d+-[A-Za-z0-9]+$/
@@ -32,7 +35,7 @@ function packRecord(line: Fields, number: number): PackRecord {
   if (typeof key !== 'string' || !KEY.test(key)) throw damaged("not a pack's key")
   const length = wholeNumber(line, 'length', PACK_MAX)
   if (length === 0) throw damaged('an empty pack')
-  return {key, length, pin: pin(line['pin'])}
+  return {key, length, pin: pin(line['pin']), ...sealIn(line)}
 }
 
 function pin(value: unknown): PackRecord['pin'] {

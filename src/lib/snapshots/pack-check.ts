@@ -5,6 +5,7 @@ import {decodeFrame} from '../format/frame.js'
 import type {PackRecord} from '../format/pack-list.js'
 import {isExactly, pinOf, samePin} from '../store/pin.js'
 import type {Store} from '../store/store.js'
+import {openerOf, type OpenRecord} from './object-seals.js'
 import type {StoredChunks} from './stored-chunks.js'
 
 /** Why the store's own word about a pack is not what the snapshot needs; undefined when it is. */
@@ -40,10 +41,11 @@ export async function readProblem(
     return {badBases: [], badChunks: chunks.map(({chunk}) => chunk), reason: bytes}
   const badChunks: number[] = []
   const badBases = new Set<number>()
+  const open = openerOf(store, pack)
   // Those that differ from the same chunk follow one another, so that it is read once.
   for (const chunk of chunks.toSorted((one, other) => baseOf(one) - baseOf(other))) {
     const frame = bytes.subarray(chunk.at, chunk.at + chunk.stored)
-    const flaw = await flawOf(frame, {bases, chunk}, signal)
+    const flaw = await flawOf(frame, {bases, chunk, open}, signal)
     if (flaw === 'damaged') badChunks.push(chunk.chunk)
     else if (flaw === 'base') badBases.add(baseOf(chunk))
   }
@@ -56,7 +58,15 @@ export async function readProblem(
 
 async function flawOf(
   frame: Uint8Array,
-  {bases, chunk}: {readonly chunk: ChunkRecord; readonly bases: StoredChunks | undefined},
+  {
+    bases,
+    chunk,
+    open,
+  }: {
+    readonly chunk: ChunkRecord
+    readonly bases: StoredChunks | undefined
+    readonly open: OpenRecord | undefined
+  },
   signal?: AbortSignal,
 ): Promise<'base' | 'damaged' | undefined> {
   if (frame.length !== chunk.stored) return 'damaged'
@@ -66,7 +76,12 @@ async function flawOf(
   if (typeof base === 'string')
     return (await loadBlake3()).hex(frame) === chunk.frameHash ? 'base' : 'damaged'
   const raw = await unlessDamaged(() =>
-    decodeFrame(frame, chunk, base && (() => Promise.resolve(base))),
+    decodeFrame(
+      frame,
+      chunk,
+      base && (() => Promise.resolve(base)),
+      open && ((record) => open(record, chunk.at)),
+    ),
   )
   return typeof raw === 'string' ? 'damaged' : undefined
 }

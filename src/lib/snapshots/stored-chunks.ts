@@ -3,6 +3,7 @@ import {decodeFrame} from '../format/frame.js'
 import {damaged} from '../format/integrity.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {Store} from '../store/store.js'
+import {openerOf} from './object-seals.js'
 
 interface Source {
   readonly store: Store
@@ -43,6 +44,12 @@ export class StoredChunks {
     const range = [at, at + stored - 1] as const
     const frame = await store.get(pack.key, {limit: stored, range}, signal)
     this.bytesRead += frame.length
-    return decodeFrame(frame, chunk, delta && (() => this.raw(delta.base, signal)))
+    const open = openerOf(store, pack)
+    return decodeFrame(
+      frame,
+      chunk,
+      delta && (() => this.raw(delta.base, signal)),
+      open && ((record) => open(record, at)),
+    )
   }
 }

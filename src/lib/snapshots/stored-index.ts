@@ -3,7 +3,9 @@ import {DumontError} from '../errors.js'
 import {readIndex, readIndexBatches, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
 import {parsePackList, type PackRecord} from '../format/pack-list.js'
+import type {SealedKind} from '../seal/store-keys.js'
 import type {Store} from '../store/store.js'
+import {openObject, requireSeal} from './object-seals.js'
 
 /** An object named together with its digest, as manifests do. */
 export interface DigestedObject {
@@ -11,18 +13,21 @@ export interface DigestedObject {
   /** Bytes. */
   readonly length: number
   readonly sha256: string
+  readonly seal?: string
 }
 
 type Indexed = Pick<Manifest, 'id'> & {
   readonly index: Pick<Manifest['index'], 'packs' | 'segments'>
 }
 
-/** The bytes of one index object; rejects INTEGRITY unless length and SHA-256 are what its namer said. */
-export async function getDigested(
+/** What one index object holds; rejects INTEGRITY unless length, SHA-256 and seal are what its namer said. */
+async function getDigested(
   store: Store,
-  {key, length, sha256}: DigestedObject,
+  kind: SealedKind,
+  object: DigestedObject,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
+  const {key, length, sha256} = object
   const bytes = await store.get(key, {limit: length}, signal)
   if (bytes.length !== length)
     throw new DumontError(
@@ -31,7 +36,7 @@ export async function getDigested(
     )
   if (createHash('sha256').update(bytes).digest('hex') !== sha256)
     throw new DumontError('INTEGRITY', `${key} is not what was stored: its SHA-256 differs`)
-  return bytes
+  return openObject(store, kind, object, bytes)
 }
 
 /** The packs a snapshot needs, its own and inherited ones. */
@@ -40,7 +45,9 @@ export async function readPacks(
   {id, index}: Indexed,
   signal?: AbortSignal,
 ): Promise<PackRecord[]> {
-  return parsePackList(await getDigested(store, index.packs, signal), id)
+  const packs = await parsePackList(await getDigested(store, 'packs', index.packs, signal), id)
+  for (const pack of packs) requireSeal(store, pack)
+  return packs
 }
 
 /** Streams the index from the store, segment by segment, every digest and cross check done. */
@@ -71,9 +78,9 @@ async function* segmentsOf(
 ): AsyncGenerator<Uint8Array> {
   let coming: Promise<Uint8Array> | undefined
   for (const [number, segment] of segments.entries()) {
-    const bytes = await (coming ?? getDigested(store, segment, signal))
+    const bytes = await (coming ?? getDigested(store, 'segment', segment, signal))
     const following = segments[number + 1]
-    coming = following && getDigested(store, following, signal)
+    coming = following && getDigested(store, 'segment', following, signal)
     // Told when its turn comes, if it does.
     coming?.catch(() => {})
     yield bytes

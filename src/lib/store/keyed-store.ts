@@ -1,3 +1,4 @@
+import {DumontError, isDumontError} from '../errors.js'
 import type {OwnKind, StoreKeys} from '../seal/store-keys.js'
 import {GET_LIMIT, tooLong} from './collect.js'
 import type {Store} from './store.js'
@@ -24,7 +25,7 @@ export function keyedStore(store: Store, keys: StoreKeys): Store {
       const {limit = GET_LIMIT, range} = options
       if (range) throw new RangeError(`a range of ${key}, which is closed as a whole`)
       const stored = await store.get(key, {limit: closedLimit(limit)}, signal)
-      const plain = keys.reveal(kind, key, stored)
+      const plain = revealed(keys, kind, key, stored)
       if (plain.length > limit) throw tooLong(key, limit)
       return plain
     },
@@ -41,6 +42,20 @@ export function keyedStore(store: Store, keys: StoreKeys): Store {
 export function ownKind(key: string): OwnKind | undefined {
   if (/^snapshots\/[^/]+\.json$/.test(key)) return 'manifest'
   return key.startsWith('instances/') ? 'record' : undefined
+}
+
+/** What is not ours is told with its name. */
+function revealed(keys: StoreKeys, kind: OwnKind, key: string, stored: Uint8Array): Uint8Array {
+  try {
+    return keys.reveal(kind, key, stored)
+  } catch (error) {
+    if (!isDumontError(error)) throw error
+    const {code, hint} = error
+    throw new DumontError(code, `${key}: ${error.message}`, {
+      cause: error,
+      ...(hint === undefined ? {} : {hint}),
+    })
+  }
 }
 
 /** Base64 of the plain bytes with header and tag, in a line of JSON. */
