@@ -1,3 +1,5 @@
+import {Transform, type Readable} from 'node:stream'
+import {DumontError} from '../errors.js'
 import type * as Sdk from './s3-sdk.js'
 import type {S3Location} from './store-location.js'
 
@@ -41,6 +43,7 @@ export async function connectS3(
   })
   replaceRetries(client)
   watchDates(client, onDate)
+  boundAnswers(client)
   return {sdk, client}
 }
 
@@ -65,4 +68,39 @@ function watchDates(client: Sdk.S3Client, onDate: (date: string) => void): void 
     },
     {step: 'deserialize', priority: 'low', name: 'dumontDates'},
   )
+}
+
+/** A thousand keys of the greatest length, three times over. */
+const MOST_XML = 16 * 1024 * 1024
+
+/** The SDK reads whole whatever is not an object's content: listings and refusals, which a store could make endless. */
+function boundAnswers(client: Sdk.S3Client): void {
+  client.middlewareStack.add(
+    (next, {commandName}) =>
+      async (args) => {
+        const result = await next(args)
+        const response = result.response as {body?: Readable; statusCode: number}
+        const isContent = commandName === 'GetObjectCommand' && response.statusCode < 300
+        if (response.body && !isContent) response.body = bounded(response.body)
+        return result
+      },
+    {step: 'deserialize', priority: 'low', name: 'dumontBounds'},
+  )
+}
+
+function bounded(body: Readable): Readable {
+  let length = 0
+  const counted = new Transform({
+    transform(piece: Uint8Array, _encoding, done) {
+      length += piece.length
+      done(length > MOST_XML ? endless() : null, piece)
+    },
+  })
+  body.once('error', (error) => counted.destroy(error))
+  counted.once('close', () => body.destroy())
+  return body.pipe(counted)
+}
+
+function endless(): DumontError {
+  return new DumontError('STORE_UNSUITABLE', `the store answers with more than ${MOST_XML} bytes`)
 }

@@ -6,11 +6,12 @@ import {DumontError} from '../errors.js'
 import {absent, collect, GET_LIMIT, tooLong} from './collect.js'
 import {IDLE_MS, withoutSilence} from './idle.js'
 import {interruption} from './interruption.js'
-import {assertKey, assertPrefix, isKey} from './keys.js'
+import {assertKey, assertPrefix} from './keys.js'
 import {withRetry} from './retry.js'
 import {connectS3, type S3Connection, type S3Timeouts} from './s3-client.js'
 import {faultOf, readFailure, s3Error} from './s3-errors.js'
 import {presign} from './s3-sign.js'
+import {readListing} from './s3-listing.js'
 import {hostOf, lifecycleOf, lifecycleRefusal} from './s3-lifecycle.js'
 import type {S3Location} from './store-location.js'
 import type {
@@ -131,30 +132,17 @@ export class S3Store implements Store {
   async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<ObjectInfo, void> {
     assertPrefix(prefix)
     const base = this.#fullKey('')
-    let token: string | undefined
-    let previous = ''
-    do {
-      const input = {
-        Bucket: this.#location.bucket,
-        Prefix: base + prefix,
-        ...(token !== undefined && {ContinuationToken: token}),
-      }
-      const page = await this.#ask(
-        ({client, sdk}) => client.send(new sdk.ListObjectsV2Command(input), optionsOf(signal)),
+    const input = {Bucket: this.#location.bucket, Prefix: base + prefix}
+    const pageAfter = (token: string | undefined) =>
+      this.#ask(
+        ({client, sdk}) =>
+          client.send(
+            new sdk.ListObjectsV2Command({...input, ...(token && {ContinuationToken: token})}),
+            optionsOf(signal),
+          ),
         signal,
       )
-      for (const {Key, Size, LastModified} of page.Contents ?? []) {
-        const key = Key?.startsWith(base) ? Key.slice(base.length) : ''
-        // Other things may lie in the bucket; they are none of ours.
-        if (!isKey(key)) continue
-        if (Size === undefined || LastModified === undefined || key <= previous)
-          throw unorderly(this.url)
-        previous = key
-        yield {key, length: Size, modified: LastModified.getTime()}
-      }
-      if (page.IsTruncated && page.NextContinuationToken === undefined) throw unorderly(this.url)
-      token = page.IsTruncated ? page.NextContinuationToken : undefined
-    } while (token !== undefined)
+    yield* readListing(pageAfter, {base, prefix, url: this.url})
   }
 
   async remove(keys: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -298,14 +286,4 @@ function pinsOf({
   if (md5 !== undefined && !isEncrypted)
     pins.push({kind: 'md5', value: Buffer.from(md5, 'hex').toString('base64')})
   return pins
-}
-
-function unorderly(url: string): DumontError {
-  return new DumontError(
-    'STORE_UNSUITABLE',
-    `${url} lists its objects without sizes, out of order, or not to the end`,
-    {
-      hint: 'use a store that follows S3: Cloudflare R2, AWS S3, or a directory',
-    },
-  )
 }
