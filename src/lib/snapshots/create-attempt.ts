@@ -5,7 +5,7 @@ import type {PinKind} from '../store/store.js'
 import type {CreateResult} from '../worker/results.js'
 import type {WorkerProgress, WorkerWarning} from '../worker/protocol.js'
 import type {RequestHandlers} from '../worker/request-handlers.js'
-import type {CreateRequest} from '../worker/requests.js'
+import {sealForBox, type CreateRequest} from '../worker/requests.js'
 import type {BegunLineage} from './begun-lineage.js'
 import {BoxWarnings} from './box-warnings.js'
 import type {ConnectedBox} from './connect-worker.js'
@@ -15,7 +15,7 @@ import {acceptEarlier} from './earlier-packs.js'
 import type {LineageChoice} from './lineage.js'
 import {prepareParent} from './parent.js'
 import type {BoxService} from './service.js'
-import {grantFetch} from './fetching.js'
+import {grantFetch, readableOf} from './fetching.js'
 import {SigningDesk} from './signing.js'
 import type {SigningRecord} from './signing-record.js'
 
@@ -72,9 +72,8 @@ export async function attemptCreate(
   })
   const earlier = new Map<string, PackRecord>()
   const warnings = new BoxWarnings(report, request.host)
-  const readable = parent.request
-    ? [parent.request.packs, ...parent.request.segments].map(({key}) => key)
-    : []
+  const readable = parent.request ? readableOf(parent.request, []) : new Map()
+  const run = request.dryRun ? undefined : store.keys?.newRun()
   const telling = {
     progress: (progress: WorkerProgress) => {
       desk.scanned(progress.rawTotal)
@@ -85,7 +84,7 @@ export async function attemptCreate(
   const storing: RequestHandlers = {
     sign: (objects) => desk.sign(objects),
     settle: (key) => desk.settle(key, signal),
-    fetch: (keys) => grantFetch(keys, new Set(readable), box.reach),
+    fetch: (keys) => grantFetch(keys, {readable, store}, box.reach),
     earlier: async (packs) => {
       const accepted = await acceptEarlier(packs, {...context, store, unusable}, signal)
       for (const pack of accepted) earlier.set(pack.key, pack)
@@ -94,7 +93,13 @@ export async function attemptCreate(
   }
   const result = await box.worker
     .create(
-      {...fixedFields(context), reread: readAll, snapshot, parent: parent.request},
+      {
+        ...fixedFields(context),
+        reread: readAll,
+        seal: run ? sealForBox(run) : null,
+        snapshot,
+        parent: parent.request,
+      },
       request.dryRun ? telling : {...telling, ...storing},
       signal,
     )
@@ -104,7 +109,7 @@ export async function attemptCreate(
   if (request.dryRun) return {snapshot, created, readAll, result, warnings}
   report({kind: 'step', step: 'transfer', state: 'done'})
   report({kind: 'step', step: 'verify', state: 'started'})
-  const sources = {allotted: desk.allotted, earlier, inherited: parent.packs}
+  const sources = {allotted: desk.allotted, earlier, inherited: parent.packs, ...(run && {run})}
   return {
     snapshot,
     created,
@@ -132,7 +137,7 @@ function fixedFields({
   request,
   roots,
   service,
-}: CreateContext): Omit<CreateRequest, 'parent' | 'reread' | 'snapshot'> {
+}: CreateContext): Omit<CreateRequest, 'parent' | 'reread' | 'seal' | 'snapshot'> {
   const {codec, crossMounts, dryRun, excludeCaches, excludes, level, memory, parts} = request
   return {
     type: 'create',

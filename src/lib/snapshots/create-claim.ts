@@ -1,9 +1,11 @@
 import type {PackRecord} from '../format/pack-list.js'
+import type {RunSeal} from '../seal/store-keys.js'
 import {samePin} from '../store/pin.js'
 import type {Store} from '../store/store.js'
 import {offProtocol} from '../worker/protocol.js'
 import type {CreateResult, IndexClaim} from '../worker/results.js'
 import {bothInOrder} from './both-in-order.js'
+import {proveSeals} from './object-seals.js'
 import {unprovenObjects} from './presence.js'
 import {recount, type Recount} from './recount.js'
 import type {Allotted} from './signing.js'
@@ -17,6 +19,8 @@ export interface Sources {
   readonly earlier: ReadonlyMap<string, PackRecord>
   /** Packs of the parent. */
   readonly inherited: ReadonlyMap<string, PackRecord>
+  /** What this run seals with; absent in a store that is not sealed. */
+  readonly run?: RunSeal
 }
 
 /** Words of a worker that its index must bear out. */
@@ -47,10 +51,15 @@ export async function checkClaim(
   if (!index) throw offProtocol('a result without an index')
   const place = {id: snapshot, index}
   const [, packs] = await bothInOrder(
-    checkIndexObjects(store, {index, snapshot, allotted: sources.allotted}, signal),
+    checkIndexObjects(store, {index, snapshot, sources}, signal),
     readPacks(store, place, signal),
   )
   const inherited = packs.filter((pack) => isInherited(pack, sources))
+  await proveSeals(
+    store,
+    packs.filter(({key}) => sources.earlier.has(key)),
+    signal,
+  )
   const keys = new Set(inherited.map(({key}) => key))
   const found = await recount(readStoredBatches(store, place, packs, signal), packs, (key) =>
     keys.has(key),
@@ -64,41 +73,49 @@ export async function checkClaim(
 async function checkIndexObjects(
   store: Store,
   {
-    allotted,
     index,
     snapshot,
-  }: {
-    readonly index: IndexClaim
-    readonly snapshot: string
-    readonly allotted: Sources['allotted']
-  },
+    sources: {allotted, run},
+  }: {readonly index: IndexClaim; readonly snapshot: string; readonly sources: Sources},
   signal?: AbortSignal,
 ): Promise<void> {
   const expected = index.segments.map((segment, number) => ({...segment, name: String(number)}))
-  const objects = [...expected, {...index.packs, name: 'packs'}].map(({key, length, name}) => {
-    const signed = allotted.get(key)
-    if (key !== `index/${snapshot}/${name}` || signed?.length !== length)
-      throw offProtocol(`an index object it was not given: ${key}`)
-    return signed
-  })
+  const objects = [...expected, {...index.packs, name: 'packs'}].map(
+    ({key, length, name, seal}) => {
+      const signed = allotted.get(key)
+      if (key !== `index/${snapshot}/${name}` || signed?.length !== length)
+        throw offProtocol(`an index object it was not given: ${key}`)
+      if (!isOfRun(seal, run)) throw offProtocol(`an index object without its run's seal: ${key}`)
+      return signed
+    },
+  )
   const [unproven] = await unprovenObjects(store, objects, undefined, signal)
   if (unproven !== undefined) throw offProtocol(`an index that is not in the store: ${unproven}`)
 }
 
 /** False for packs of this run; whoever names any other than the three sources have is not believed anything. */
-function isInherited(pack: PackRecord, {allotted, earlier, inherited}: Sources): boolean {
-  const signed = allotted.get(pack.key)
+function isInherited(pack: PackRecord, {allotted, earlier, inherited, run}: Sources): boolean {
+  const {key, seal} = pack
+  const signed = allotted.get(key)
   if (signed) {
-    if (signed.kind === 'pack' && same(signed, pack)) return false
+    if (signed.kind === 'pack' && same(signed, pack) && isOfRun(seal, run)) return false
   } else {
-    const known = earlier.get(pack.key) ?? inherited.get(pack.key)
-    if (known && same(known, pack)) return !earlier.has(pack.key)
+    const known = earlier.get(key) ?? inherited.get(key)
+    // The seal of an earlier run is proven by the pack itself.
+    if (known && same(known, pack) && (earlier.has(key) || seal === known.seal))
+      return !earlier.has(key)
   }
   throw offProtocol(`a pack it had no right to name: ${pack.key}`)
 }
 
 function same(one: Pick<PackRecord, 'length' | 'pin'>, other: PackRecord): boolean {
   return one.length === other.length && samePin(one.pin, other.pin)
+}
+
+/** Whether a seal, or none, is what the objects of this run have. */
+function isOfRun(seal: string | undefined, run: RunSeal | undefined): boolean {
+  if (!run || seal === undefined) return !run && seal === undefined
+  return Buffer.compare(Buffer.from(seal, 'base64').subarray(0, 40), run.header.subarray(24)) === 0
 }
 
 /** The first thing in which the worker's words and the index differ. */

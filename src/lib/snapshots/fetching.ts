@@ -1,20 +1,45 @@
+import type {Manifest} from '../format/manifest.js'
+import type {PackRecord} from '../format/pack-list.js'
+import type {SealedKind} from '../seal/store-keys.js'
 import type {Reach} from '../store/reach.js'
+import type {Store} from '../store/store.js'
 import {offProtocol} from '../worker/protocol.js'
-import type {GrantedUrl} from '../worker/requests.js'
+import {sealForBox, type GrantedUrl} from '../worker/requests.js'
+import {objectSeal, type NamedObject} from './object-seals.js'
 
-/** GET URLs, for keys of the request in hand only. */
+/** What a box may read in the request in hand, by key. */
+export type Readable = ReadonlyMap<string, NamedObject & {readonly kind: SealedKind}>
+
+/** The objects of a snapshot's index, and such packs of it as the box needs. */
+export function readableOf(
+  {packs: list, segments}: Pick<Manifest['index'], 'packs' | 'segments'>,
+  packs: readonly PackRecord[],
+): Readable {
+  const all = [
+    {...list, kind: 'packs'} as const,
+    ...segments.map((segment) => ({...segment, kind: 'segment'}) as const),
+    ...packs.map((pack) => ({...pack, kind: 'pack'}) as const),
+  ]
+  return new Map(all.map((object) => [object.key, object]))
+}
+
+/** GET URLs, for objects of the request in hand only, with what opens each where they are sealed. */
 export async function grantFetch(
   keys: readonly string[],
-  allowed: ReadonlySet<string>,
+  {readable, store}: {readonly readable: Readable; readonly store: Store},
   reach: Reach,
 ): Promise<readonly GrantedUrl[]> {
-  const foreign = keys.find((key) => !allowed.has(key))
-  if (foreign !== undefined)
-    throw offProtocol(`a request to read ${foreign}, which is none of its business`)
+  const objects = keys.map((key) => {
+    const object = readable.get(key)
+    if (object) return object
+    throw offProtocol(`a request to read ${key}, which is none of its business`)
+  })
   return Promise.all(
-    keys.map(async (key) => {
+    objects.map(async (object) => {
+      const {key, kind} = object
+      const seal = objectSeal(store, kind, object)
       const {headers, url} = await reach.sign({method: 'GET', key})
-      return {key, url, headers: {...headers}}
+      return {key, url, headers: {...headers}, ...(seal && {seal: sealForBox(seal)})}
     }),
   )
 }

@@ -1,5 +1,7 @@
 import {at as within, damaged} from '../format/integrity.js'
 import type {ObjectSeal, SealedKind, StoreKeys} from '../seal/store-keys.js'
+import type {Store} from '../store/store.js'
+import {mapBounded} from './map-bounded.js'
 
 /** An object of a box, as a manifest or a list of packs names it. */
 export interface NamedObject {
@@ -14,6 +16,7 @@ interface Keyed {
 }
 
 const HEADER = 128
+const HEADS_AT_ONCE = 16
 
 /** What opens an object; undefined in a store that is not sealed. INTEGRITY for a missing seal, and for one that is out of place. */
 export function objectSeal(
@@ -63,6 +66,22 @@ export function openerOf(store: Keyed, pack: NamedObject): OpenRecord | undefine
   return keys && seal !== undefined
     ? (record, at) => keys.open('pack', seal, record, at)
     : undefined
+}
+
+/** Compares each pack's header in the store with the seal it is named by; INTEGRITY for one that would not open. */
+export async function proveSeals(
+  store: Store,
+  packs: readonly NamedObject[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const prove = async (pack: NamedObject) => {
+    const seal = objectSeal(store, 'pack', pack)
+    if (!seal) return
+    const header = await store.get(pack.key, {limit: HEADER, range: [0, HEADER - 1]}, signal)
+    if (Buffer.compare(header, seal.header) !== 0)
+      throw damaged(`${pack.key} does not have the seal it is named by`)
+  }
+  await mapBounded(packs, HEADS_AT_ONCE, prove, signal)
 }
 
 function named<T>(key: string, open: () => T): T {

@@ -10,7 +10,7 @@ import {checkTarget} from './local-target.js'
 import {checkDecoders, withNvcomp} from './nvidia-need.js'
 import {onBox} from './on-box.js'
 import type {BoxService} from './service.js'
-import {grantFetch} from './fetching.js'
+import {grantFetch, type Readable} from './fetching.js'
 
 /** How a snapshot is to be written; the same for every box. */
 export interface RestoreOptions {
@@ -66,18 +66,19 @@ export interface HostRestore {
 /** What is restored: a manifest, and every key a box may read for it. */
 export interface RestoreSource {
   readonly manifest: Manifest
-  readonly readable: ReadonlySet<string>
+  readonly readable: Readable
 }
 
 /** Restores onto one box. Rejects when nothing, or not everything, could be attempted; entries that failed are a result. */
 export async function restoreHost(
   host: string,
-  {manifest, readable: keys}: RestoreSource,
+  source: RestoreSource,
   {options, service}: {readonly options: RestoreOptions; readonly service: BoxService},
   signal?: AbortSignal,
 ): Promise<HostRestore> {
   const begun = service.clock.now()
   const {report} = service
+  const {manifest} = source
   const write = async (box: ConnectedBox): Promise<HostRestore> => {
     const {hello} = box.worker
     await checkTarget(options.target, {
@@ -88,7 +89,8 @@ export async function restoreHost(
     report({kind: 'step', step: 'restore', state: 'started', host})
     const warnings = new BoxWarnings(report, host)
     const handlers: RequestHandlers = {
-      fetch: (asked) => grantFetch(asked, keys, box.reach),
+      fetch: (asked) =>
+        grantFetch(asked, {readable: source.readable, store: service.store}, box.reach),
       confirm: ({count, examples}) =>
         options.confirmDelete({
           host,

@@ -1,5 +1,6 @@
 import {DumontError, EXIT, exitCodeOf} from '../errors.js'
 import {requireAbsolute} from './absolute-path.js'
+import {readableOf} from './fetching.js'
 import {findSnapshot, type SnapshotReference} from './find-snapshot.js'
 import {mapBounded} from './map-bounded.js'
 import {
@@ -93,13 +94,9 @@ async function openSource(
   const {report, store} = service
   report({kind: 'step', step: 'open-store', state: 'started'})
   const {manifest} = await findSnapshot(reference, service, signal)
-  const {packs, segments} = manifest.index
-  const list = await readPacks(store, manifest, signal)
+  const packs = await readPacks(store, manifest, signal)
   report({kind: 'step', step: 'open-store', state: 'done', detail: manifest.id})
-  return {
-    manifest,
-    readable: new Set([packs.key, ...segments.map(({key}) => key), ...list.map(({key}) => key)]),
-  }
+  return {manifest, readable: readableOf(manifest.index, packs)}
 }
 
 function checkHosts(hosts: readonly string[]): void {

@@ -3,13 +3,14 @@ import type {Manifest} from '../format/manifest.js'
 import {makeSnapshotId} from '../format/snapshot-id.js'
 import {openRepository} from '../store/repository.js'
 import {offProtocol} from '../worker/protocol.js'
+import {sealForBox} from '../worker/requests.js'
 import type {TranscodeResult} from '../worker/results.js'
 import {commitManifest} from './commit.js'
 import {unreliablePacks} from './commit-check.js'
 import type {ConnectedBox} from './connect-worker.js'
 import {checkClaim, type Checked} from './create-claim.js'
 import {memoryFor} from './create-request.js'
-import {grantFetch} from './fetching.js'
+import {grantFetch, readableOf} from './fetching.js'
 import {findSnapshot, type SnapshotReference} from './find-snapshot.js'
 import {checkDecoders, withNvcomp} from './nvidia-need.js'
 import {onBox} from './on-box.js'
@@ -106,11 +107,8 @@ async function transcodeOn(
   })
   desk.scanned(source.bytes.raw)
   const {packs: list, segments} = source.index
-  const readable = new Set([
-    list.key,
-    ...segments.map(({key}) => key),
-    ...packs.map(({key}) => key),
-  ])
+  const readable = readableOf(source.index, packs)
+  const run = store.keys?.newRun()
   report({kind: 'step', step: 'transfer', state: 'started'})
   const result = await box.worker.transcode(
     {
@@ -121,9 +119,10 @@ async function transcodeOn(
       memory: memoryFor(box.worker.hello, memory),
       level,
       pin,
+      seal: run ? sealForBox(run) : null,
     },
     {
-      fetch: (keys) => grantFetch(keys, readable, box.reach),
+      fetch: (keys) => grantFetch(keys, {readable, store}, box.reach),
       progress: (progress) => report({kind: 'transfer', progress}),
       settle: (key) => desk.settle(key, signal),
       sign: (objects) => desk.sign(objects),
@@ -133,7 +132,7 @@ async function transcodeOn(
   report({kind: 'step', step: 'transfer', state: 'done'})
   report({kind: 'step', step: 'verify', state: 'started'})
   const inherited = new Map(packs.map((pack) => [pack.key, pack]))
-  const sources = {allotted: desk.allotted, earlier: new Map(), inherited}
+  const sources = {allotted: desk.allotted, earlier: new Map(), inherited, ...(run && {run})}
   const checked = await checkClaim(
     store,
     {result: claimOf(source, result), snapshot, sources},

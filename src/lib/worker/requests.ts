@@ -4,6 +4,7 @@ import {MAX_LINE} from './protocol.js'
 import {root} from './results.js'
 import {
   byteString,
+  bytesOf,
   code,
   count,
   digestedObject,
@@ -12,6 +13,11 @@ import {
   messageId,
   snapshotId,
 } from './wire-values.js'
+
+/** What a box seals the objects of one run with; the secret is never told to anybody else. */
+const runSeal = v.object({header: bytesOf(64), secret: bytesOf(32)})
+/** What opens one object. */
+const objectSeal = v.object({header: bytesOf(128), secret: bytesOf(32)})
 
 const parent = v.object({
   id: snapshotId,
@@ -45,6 +51,7 @@ const createRequest = v.object({
   reread: v.boolean(),
   pin: v.picklist(['crc32', 'md5']),
   dryRun: v.boolean(),
+  seal: v.exactOptional(v.nullable(runSeal)),
   parent: v.nullable(parent),
 })
 
@@ -76,9 +83,16 @@ const transcodeRequest = v.object({
   memory: count,
   level: v.number(),
   pin: v.picklist(['crc32', 'md5']),
+  seal: v.exactOptional(v.nullable(runSeal)),
 })
 
-const signedRequest = v.object({key, url: v.string(), headers: v.record(v.string(), v.string())})
+const signedRequest = v.object({
+  key,
+  url: v.string(),
+  headers: v.record(v.string(), v.string()),
+  /** Of what is read; in a sealed store. */
+  seal: v.exactOptional(objectSeal),
+})
 
 const reply = v.object({
   type: v.literal('reply'),
@@ -112,6 +126,21 @@ export type RestoreRequest = v.InferOutput<typeof restoreRequest>
 export type TranscodeRequest = v.InferOutput<typeof transcodeRequest>
 export type Reply = v.InferOutput<typeof reply>
 export type GrantedUrl = v.InferOutput<typeof signedRequest>
+
+/** A seal as the worker reads it. */
+export function sealForBox({
+  header,
+  secret,
+}: {
+  readonly header: Uint8Array
+  readonly secret: Uint8Array
+}): {header: string; secret: string} {
+  return {header: base64(header), secret: base64(secret)}
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64')
+}
 
 /** One line for the worker; USAGE when it would be longer than the protocol allows. */
 export function encodeMessage(message: OperatorMessage): string {

@@ -29,6 +29,17 @@ export const key = v.pipe(
 )
 export const byCode = v.record(code, count)
 
+/** Base64 of exactly so many bytes. */
+export function bytesOf(length: number) {
+  const isLong = (text: string) => {
+    const bytes = Buffer.from(text, 'base64')
+    return bytes.length === length && bytes.toString('base64') === text
+  }
+  return v.pipe(v.string(), v.maxLength(2 * length), v.check(isLong, `not ${length} bytes`))
+}
+
+/** Master id, run salt and object salt of a sealed object. */
+export const seal = bytesOf(72)
 /** An index object by its content: what a manifest says of it. */
-export const digestedObject = v.object({key, length: count, sha256})
+export const digestedObject = v.object({key, length: count, sha256, seal: v.exactOptional(seal)})
 export type DigestedObject = v.InferOutput<typeof digestedObject>
