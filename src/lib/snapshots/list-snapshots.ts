@@ -33,7 +33,7 @@ export async function listSnapshots(
 
 async function survey({cacheDir, store}: ListService, signal?: AbortSignal): Promise<Survey> {
   if (cacheDir === undefined) return surveyManifests(store, signal)
-  const cache = await openManifestCache(cacheDir, store.url)
+  const cache = await openManifestCache(cacheDir, store)
   const found = await surveyUnknown(store, cache, signal)
   // A cache that cannot be written costs the next list its time, not this one its answer.
   await cache.save().catch(() => {})

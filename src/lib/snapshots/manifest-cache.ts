@@ -3,7 +3,8 @@ import {readFile, stat} from 'node:fs/promises'
 import {join} from 'node:path'
 import * as v from 'valibot'
 import {parseManifest} from '../format/manifest.js'
-import type {ObjectInfo} from '../store/store.js'
+import type {StoreKeys} from '../seal/store-keys.js'
+import type {ObjectInfo, Store} from '../store/store.js'
 import type {KnownManifests, StoredManifest} from './manifests.js'
 import {writeWhole} from './state-file.js'
 
@@ -24,12 +25,15 @@ interface Cached {
   readonly text: string
 }
 
-/** One file for each store. A line counts only while the store lists that key with that length and time; damage counts as absence. */
+/**
+ * One file for each store. A line counts only while the store lists that key with that length and time; damage counts as absence.
+ * Manifests of a store with keys lie here as they do there: sealed, or with their MAC.
+ */
 export async function openManifestCache(
   cacheDir: string,
-  storeUrl: string,
+  {keys, url}: Pick<Store, 'keys' | 'url'>,
 ): Promise<ManifestCache> {
-  const name = createHash('sha256').update(storeUrl).digest('hex').slice(0, 32)
+  const name = sha256Of(url).slice(0, 32)
   const path = join(cacheDir, 'manifests', `${name}.jsonl`)
   const cached = new Map((await readSmall(path)).split('\n').flatMap(parse))
   const kept = new Map<string, Cached>()
@@ -37,12 +41,14 @@ export async function openManifestCache(
   return {
     find(object) {
       const one = cached.get(object.key)
-      const found = one && manifestOf(one, object)
+      const found = one && manifestOf(one, object, keys)
       if (found) kept.set(object.key, one)
       return found
     },
-    learn({key, modified}, bytes, {sha256}) {
-      kept.set(key, {modified, sha256, text: Buffer.from(bytes).toString('utf8')})
+    learn({key, modified}, bytes) {
+      const stored = closed(keys, key, bytes)
+      if (!stored) return
+      kept.set(key, {modified, sha256: sha256Of(stored), text: Buffer.from(stored).toString()})
       isNew = true
     },
     async save() {
@@ -74,17 +80,36 @@ function parse(text: string): [string, Cached][] {
 function manifestOf(
   {modified, sha256, text}: Cached,
   {key, length, modified: listed}: ObjectInfo,
+  keys: StoreKeys | undefined,
 ): StoredManifest | undefined {
-  const bytes = Buffer.from(text, 'utf8')
-  if (modified !== listed || bytes.length !== length) return undefined
-  if (createHash('sha256').update(bytes).digest('hex') !== sha256) return undefined
+  const stored = Buffer.from(text, 'utf8')
+  if (modified !== listed || stored.length !== length || sha256Of(stored) !== sha256)
+    return undefined
   try {
+    const bytes = keys ? keys.reveal('manifest', key, stored) : stored
     const manifest = parseManifest(bytes, key)
-    return {id: manifest.id, manifest, sha256}
+    return {id: manifest.id, manifest, sha256: keys ? sha256Of(bytes) : sha256}
   } catch {
     // Of another release, perhaps: the store is asked, and what it says is told.
     return undefined
   }
+}
+
+/** Undefined on a machine that can read a store but has no key to write to it. */
+function closed(
+  keys: StoreKeys | undefined,
+  key: string,
+  bytes: Uint8Array,
+): Uint8Array | undefined {
+  try {
+    return keys ? keys.close('manifest', key, bytes) : bytes
+  } catch {
+    return undefined
+  }
+}
+
+function sha256Of(bytes: string | Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
 
 function textOf(kept: ReadonlyMap<string, Cached>): string {
