@@ -1,53 +1,92 @@
-import {Flags} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
-import {parseShare, snapshotArgs, storeFlags} from '../../flags.js'
-import {EXIT} from '../../lib/errors.js'
-import type {VerifyLevel, VerifyResult} from '../../lib/snapshots/verify-snapshot.js'
+import {parseShare, storeFlags} from '../../flags.js'
+import {DumontError, EXIT} from '../../lib/errors.js'
+import type {Choice} from '../../lib/snapshots/choose-packs.js'
+import type {VerifyLevel} from '../../lib/snapshots/verify-snapshot.js'
 import {openOperator} from '../../operator.js'
-import {describeVerify} from '../../ui/describe-verify.js'
+import {
+  describeVerify,
+  isDamaged,
+  verifyAnswer,
+  type VerifyAnswer,
+} from '../../ui/describe-verify.js'
 
 export default class SnapshotVerify extends BaseCommand {
-  static override summary = 'Prove that a snapshot is whole in the store.'
+  static override summary = 'Prove that snapshots are whole in the store.'
 
   static override description = `Reads the index and recomputes its digests and Merkle root, then looks at every pack. Level listed asks the store for
 size and checksum of each; stored reads the packs and checks every chunk's hash; decoded decodes every chunk and compares.
-Everything is done on this machine. Damage exits 65 and names the files that cannot come back whole.`
+Everything is done on this machine. With --all, what several snapshots share is read once. Interrupted, the same command
+continues. Damage exits 65 and names the files that cannot come back whole.`
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> latest',
     '<%= config.bin %> <%= command.id %> latest:train-a --level decoded --sample 5%',
+    '<%= config.bin %> <%= command.id %> --all --level stored --cover 30',
   ]
 
-  static override usage = '<%= command.id %> ID [flags]'
+  static override usage = ['<%= command.id %> ID [flags]', '<%= command.id %> --all [flags]']
 
-  static override args = snapshotArgs
+  static override args = {
+    id: Args.string({description: 'the beginning of an id, latest, or latest:LABEL'}),
+  }
 
   static override flags = {
+    all: Flags.boolean({default: false, summary: 'every snapshot in the store'}),
     level: Flags.option({
       default: 'listed',
       options: ['listed', 'stored', 'decoded'] as const satisfies readonly VerifyLevel[],
       summary: 'how far the proof goes',
     })(),
     sample: Flags.string({
-      default: '100%',
+      exclusive: ['cover'],
       helpValue: 'SHARE',
       summary: 'share of the packs that stored and decoded read, drawn anew each time',
+    }),
+    cover: Flags.integer({
+      helpValue: 'N',
+      max: 10_000,
+      min: 1,
+      summary: 'read only an N-th, what waited longest, so that N runs read everything',
+    }),
+    again: Flags.boolean({
+      default: false,
+      summary: 'do not continue an interrupted run, begin anew',
     }),
     ...storeFlags,
   }
 
-  async run(): Promise<VerifyResult> {
+  async run(): Promise<VerifyAnswer> {
     const {args, flags} = await this.parse(SnapshotVerify)
-    const sample = parseShare(flags.sample)
+    const {all, again, level} = flags
+    if (all === (args.id !== undefined))
+      throw new DumontError('USAGE', 'say which snapshot, or --all', {
+        hint: 'dumont snapshot verify latest',
+      })
+    const choice = choiceOf(flags)
     const operator = await openOperator(this, flags, {hosts: [], steps: ['verify', 'check-packs']})
-    const {verifySnapshot} = await import('../../lib/snapshots/verify-snapshot.js')
-    const {findSnapshot} = await import('../../lib/snapshots/find-snapshot.js')
+    const {verifySnapshots} = await import('../../lib/snapshots/verify-snapshots.js')
+    const {whatToVerify} = await import('../../lib/snapshots/what-to-verify.js')
     const result = await operator.use(async (service) => {
-      const {manifest} = await findSnapshot({snapshot: args.id}, service, this.signal)
-      return verifySnapshot(service, {level: flags.level, manifest, sample}, this.signal)
+      const {repository, ...wanted} = await whatToVerify(args.id, service, this.signal)
+      const request = {...wanted, again, choice, level}
+      return verifySnapshots(request, {repository, service}, this.signal)
     })
-    this.finish(describeVerify(result), false)
-    if (result.damaged.length > 0) process.exitCode = EXIT.integrity
-    return result
+    this.finish(describeVerify(result, all), false)
+    if (isDamaged(result)) process.exitCode = EXIT.integrity
+    return verifyAnswer(result, all)
   }
+}
+
+function choiceOf({
+  cover,
+  sample,
+}: {
+  readonly cover: number | undefined
+  readonly sample: string | undefined
+}): Choice {
+  if (cover !== undefined) return {kind: 'cover', runs: cover}
+  const share = sample === undefined ? 1 : parseShare(sample)
+  return share === 1 ? {kind: 'all'} : {kind: 'share', share}
 }

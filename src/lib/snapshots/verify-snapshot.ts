@@ -4,14 +4,11 @@ import {displayBytes} from '../format/byte-string.js'
 import {summarise, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
 import type {PackRecord} from '../format/pack-list.js'
-import type {Report} from '../progress/events.js'
-import {bytesOfBases, drawPacks} from './draw-packs.js'
 import {Findings, type ChunkBook, type Damage} from './findings.js'
 import {mapBounded} from './map-bounded.js'
-import {headProblem, readProblem} from './pack-check.js'
 import type {StoreService} from './service.js'
-import {StoredChunks} from './stored-chunks.js'
 import {readPacks, readStoredIndex} from './stored-index.js'
+import {drawnTurn, type VerifyTurn} from './verify-turn.js'
 
 /** `listed`: every object is there with size and checksum; `stored`: every byte read; `decoded`: every chunk decoded. */
 export type VerifyLevel = 'decoded' | 'listed' | 'stored'
@@ -23,10 +20,14 @@ export interface VerifyRequest {
   readonly sample: number
   /** Most bytes that are read from packs, though at least one pack is; everything that the sample asks for by default. */
   readonly limit?: number
+  /** In place of sample and limit: who decides. */
+  readonly turn?: VerifyTurn
 }
 
-export interface VerifyResult extends Omit<VerifyRequest, 'limit' | 'manifest'> {
+export interface VerifyResult {
   readonly id: string
+  readonly level: VerifyLevel
+  readonly sample: number
   readonly packs: number
   /** Packs whose bytes were read, and how many bytes and chunks that was; other packs' chunks that theirs differ from too. */
   readonly packsRead: number
@@ -35,23 +36,23 @@ export interface VerifyResult extends Omit<VerifyRequest, 'limit' | 'manifest'> 
   readonly damaged: readonly Damage[]
   /** Files that cannot come back whole, by name; empty when nothing is damaged. */
   readonly damagedFiles: readonly string[]
+  /** How many files come back whole as far as was looked, and how many do not. */
+  readonly files: {readonly whole: number; readonly lost: number}
   readonly seconds: number
 }
 
 const HEADS_AT_ONCE = 32
-// Two packs of at most 32 MiB each, with one decoded chunk and its base, bound the memory, and these.
-const READS_AT_ONCE = 2
-const BASES_KEPT = 8
 
 /**
- * Checks a snapshot against the store from this machine alone. Damage of packs is a result, told file by file; a
- * damaged manifest or index rejects INTEGRITY, because then nothing more can be said.
+ * Checks a snapshot against the store. Damage of packs is a result, told file by file; a damaged manifest or index rejects
+ * INTEGRITY, because then nothing more can be said.
  */
 export async function verifySnapshot(
-  {clock, random, report, store}: Pick<StoreService, 'clock' | 'random' | 'report' | 'store'>,
-  {level, limit, manifest, sample}: VerifyRequest,
+  service: Pick<StoreService, 'clock' | 'random' | 'report' | 'store'>,
+  {level, limit, manifest, sample, turn: given}: VerifyRequest,
   signal?: AbortSignal,
 ): Promise<VerifyResult> {
+  const {clock, report, store} = service
   const begun = clock.now()
   report({kind: 'step', state: 'started', step: 'verify'})
   const packs = await readPacks(store, manifest, signal)
@@ -59,43 +60,45 @@ export async function verifySnapshot(
   report({detail: `${manifest.index.entries} entries`, kind: 'step', state: 'done', step: 'verify'})
 
   report({kind: 'step', state: 'started', step: 'check-packs'})
+  const decode = level === 'decoded'
+  const turn = given ?? drawnTurn(service, {decode, limit, share: sample})
   const findings = new Findings(packs, chunks)
   const lookAt = async (pack: PackRecord, number: number): Promise<void> =>
-    findings.headed(number, await headProblem(store, pack, signal))
+    findings.headed(number, await turn.head(pack, signal))
   await mapBounded(packs, HEADS_AT_ONCE, lookAt, signal)
 
-  const bases = new StoredChunks({
-    chunkOf: (number) => chunks.all[number],
-    kept: BASES_KEPT,
-    packs,
-    store,
-  })
-  const decode = level === 'decoded'
-  const cost = (pack: number): number =>
-    (packs[pack]?.length ?? 0) + (decode ? bytesOfBases(pack, chunks) : 0)
-  const lot = {cost, from: findings.present(), limit, random: () => fraction(random), share: sample}
-  const drawn = level === 'listed' ? [] : drawPacks(lot)
-  const meter = new Meter(drawn, packs, report)
-  const read = async (number: number): Promise<void> => {
-    const pack = packs[number] as PackRecord
-    const what = {chunks: chunks.byPack.get(number) ?? [], ...(decode && {bases})}
-    findings.read(number, await readProblem(store, pack, what, signal))
-    meter.done(pack)
-  }
-  await mapBounded(drawn, READS_AT_ONCE, read, signal)
+  const numbers = level === 'listed' ? [] : await turn.choose(findings.present(), {chunks, packs})
+  let bytesRead = 0
+  const work = {chunks, decode, manifest, numbers, packs}
+  const besides = await turn.read(
+    work,
+    async (number, reading) => {
+      const pack = packs[number] as PackRecord
+      findings.read(number, reading)
+      bytesRead += pack.length
+      const isWhole = reading.reason === undefined && reading.badBases.length === 0
+      await turn.done(pack, chunks.byPack.get(number) ?? [], isWhole)
+    },
+    signal,
+  )
   report({kind: 'step', state: 'done', step: 'check-packs'})
 
   const lines = (): AsyncIterable<IndexLine> => readStoredIndex(store, manifest, packs, signal)
   const lost = findings.lost()
+  const damagedFiles = lost.size === 0 ? [] : await filesOf(lines(), lost)
   return {
-    bytesRead: meter.bytes + bases.bytesRead,
-    chunksRead: drawn.reduce((sum, number) => sum + (chunks.byPack.get(number)?.length ?? 0), 0),
+    bytesRead: bytesRead + besides,
+    chunksRead: numbers.reduce((sum, one) => sum + (chunks.byPack.get(one)?.length ?? 0), 0),
     damaged: findings.damaged(),
-    damagedFiles: lost.size === 0 ? [] : await filesOf(lines(), lost),
+    damagedFiles,
+    files: {
+      lost: damagedFiles.length,
+      whole: Math.max(0, manifest.counts.files - damagedFiles.length),
+    },
     id: manifest.id,
     level,
     packs: packs.length,
-    packsRead: drawn.length,
+    packsRead: numbers.length,
     sample,
     seconds: (clock.now() - begun) / 1000,
   }
@@ -128,37 +131,6 @@ async function checkIndex(
     found.decoders.join() === decoders.toSorted().join()
   if (!same) throw new DumontError('INTEGRITY', `the index of ${id} is not what its manifest says`)
   return {all, byPack}
-}
-
-class Meter {
-  bytes = 0
-  readonly #total: number
-  readonly #report: Report
-
-  constructor(drawn: readonly number[], packs: readonly PackRecord[], report: Report) {
-    this.#total = drawn.reduce((sum, number) => sum + (packs[number]?.length ?? 0), 0)
-    this.#report = report
-  }
-
-  done({length}: PackRecord): void {
-    this.bytes += length
-    const progress = {
-      files: 0,
-      filesTotal: 0,
-      parts: [],
-      phase: 'verify',
-      raw: this.bytes,
-      rawTotal: this.#total,
-      stored: 0,
-      transferred: this.bytes,
-    } as const
-    this.#report({kind: 'transfer', progress})
-  }
-}
-
-/** Evenly in [0, 1). */
-function fraction(random: StoreService['random']): number {
-  return Buffer.from(random(6)).readUIntBE(0, 6) / 2 ** 48
 }
 
 async function filesOf(

@@ -1,0 +1,140 @@
+import {join} from 'node:path'
+import * as v from 'valibot'
+import type {ChunkRecord} from '../format/chunk-record.js'
+import type {PackRecord} from '../format/pack-list.js'
+import {isHalfFull, openCheckedLines, readCheckedLines} from './checked-lines.js'
+import {holdsAll, joinMarks, marksOf} from './chunk-marks.js'
+
+/** Who read a pack: a box only says that it did. */
+export type Reader = 'box' | 'operator'
+/** How far a proof from a pack's bytes goes; the second includes the first. */
+export type ProofLevel = 'decoded' | 'stored'
+
+/** A pack that was found whole, with the chunks that were looked at in it. */
+export interface Proof {
+  readonly by: Reader
+  readonly level: ProofLevel
+  readonly pack: PackRecord
+  readonly chunks: readonly ChunkRecord[]
+}
+
+/** What this machine remembers of the packs of a repository that were read. Times are in milliseconds by its own clock. */
+export interface ProofLedger {
+  /** When all of this was last proven; undefined when never. What the operator read counts for a box too. */
+  provenAt(proof: Proof): number | undefined
+  /** The same whichever chunks were looked at. */
+  lastAt(proof: Omit<Proof, 'chunks'>): number | undefined
+  /** Without chunks: the pack had its turn, but was not found whole. */
+  note(proof: Proof, at: number): Promise<void>
+  /** Begins a run, or (unless `again`) goes on with one of the same scope that did not end; gives when it began. */
+  begin(scope: string, now: number, again: boolean): Promise<number>
+  end(scope: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** A run that was left is not gone on with for ever: what it proved is no longer news. */
+const RUN_MS = 7 * 86_400_000
+const MOST_RUNS = 64
+
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const text = v.pipe(v.string(), v.maxLength(512))
+const packLine = v.strictTuple([
+  v.literal('pack'),
+  v.picklist(['box', 'operator']),
+  v.picklist(['decoded', 'stored']),
+  text,
+  text,
+  whole,
+  v.pipe(v.string(), v.regex(/^(?:[\w-]{12})*$/)),
+])
+const runLine = v.strictTuple([v.literal('run'), text, v.nullable(whole)])
+const line = v.union([packLine, runLine])
+
+type PackLine = v.InferOutput<typeof packLine>
+
+/** `onFull` hears once that the file takes no more, so that a next run would read again. */
+export async function openProofLedger(
+  stateDir: string,
+  repository: string,
+  onFull: () => void,
+): Promise<ProofLedger> {
+  const path = join(stateDir, repository, 'verified.jsonl')
+  const lines = (await readCheckedLines(path)).flatMap(parse)
+  const packs = new Map<string, PackLine>()
+  const runs = new Map<string, number>()
+  for (const one of lines) {
+    if (one[0] === 'pack') {
+      const name = nameOf(one[1], one[2], one[3])
+      // The latest last.
+      packs.delete(name)
+      packs.set(name, one)
+    } else if (one[2] === null) runs.delete(one[1])
+    else runs.set(one[1], one[2])
+  }
+  const live = [...packs.values(), ...[...runs].slice(-MOST_RUNS).map(runOf)]
+  // Now and then what newer lines have replaced is left behind, and the oldest where there is too much.
+  const isDue =
+    lines.length === 0 || lines.length > 2 * live.length + 1000 || (await isHalfFull(path))
+  const file = await openCheckedLines(path, isDue ? live : undefined)
+  let isFull = false
+  const add = async (value: unknown): Promise<void> => {
+    if (isFull || (await file.add(value))) return
+    isFull = true
+    onFull()
+  }
+  const found = ({by, level, pack}: Omit<Proof, 'chunks'>): readonly PackLine[] => {
+    const readers: readonly Reader[] = by === 'box' ? ['operator', 'box'] : ['operator']
+    const levels: readonly ProofLevel[] = level === 'stored' ? ['stored', 'decoded'] : ['decoded']
+    return readers
+      .flatMap((reader) => levels.map((one) => packs.get(nameOf(reader, one, pack.key))))
+      .filter((one) => one !== undefined)
+      .filter((one) => one[4] === pinOf(pack))
+  }
+  return {
+    provenAt: (proof) => latest(found(proof).filter((one) => holdsAll(one[6], proof.chunks))),
+    lastAt: (proof) => latest(found(proof)),
+    async note({by, chunks, level, pack}, at) {
+      const name = nameOf(by, level, pack.key)
+      const known = packs.get(name)
+      // What is as new was found by the same run, for another snapshot.
+      const before = known?.[5] === at && known[4] === pinOf(pack) ? known[6] : ''
+      const marks = joinMarks(before, marksOf(chunks))
+      const noted: PackLine = ['pack', by, level, pack.key, pinOf(pack), at, marks]
+      packs.set(name, noted)
+      await add(noted)
+    },
+    async begin(scope, now, again) {
+      const begun = runs.get(scope)
+      if (!again && begun !== undefined && begun <= now && now - begun < RUN_MS) return begun
+      runs.set(scope, now)
+      await add(['run', scope, now])
+      return now
+    },
+    async end(scope) {
+      runs.delete(scope)
+      await add(['run', scope, null])
+    },
+    close: () => file.close(),
+  }
+}
+
+function latest(lines: readonly PackLine[]): number | undefined {
+  return lines.length === 0 ? undefined : Math.max(...lines.map((one) => one[5]))
+}
+
+function nameOf(...words: readonly (string | undefined)[]): string {
+  return words.join(' ')
+}
+
+function pinOf({length, pin}: PackRecord): string {
+  return `${length} ${pin.kind} ${pin.value}`
+}
+
+function runOf([scope, begun]: readonly [string, number]): unknown {
+  return ['run', scope, begun]
+}
+
+function parse(value: unknown): v.InferOutput<typeof line>[] {
+  const checked = v.safeParse(line, value)
+  return checked.success ? [checked.output] : []
+}

@@ -1,0 +1,30 @@
+import {openRepository} from '../store/repository.js'
+import {findSnapshot} from './find-snapshot.js'
+import {lineagesOf} from './lineages.js'
+import {surveyManifests, type StoredManifest, type UnreadableManifest} from './manifests.js'
+import type {StoreService} from './service.js'
+
+export interface VerifyTargets {
+  /** Oldest first in each lineage. */
+  readonly snapshots: readonly StoredManifest[]
+  readonly unreadable: readonly UnreadableManifest[]
+  /** What this machine calls the repository. */
+  readonly repository: string
+}
+
+/** One snapshot by its name, or (without one) all that the store has. */
+export async function whatToVerify(
+  name: string | undefined,
+  service: Pick<StoreService, 'stateDir' | 'store'>,
+  signal?: AbortSignal,
+): Promise<VerifyTargets> {
+  const {store} = service
+  const repository = (await openRepository(store, {create: false}, signal))?.id ?? 'unknown'
+  if (name !== undefined) {
+    const snapshots = [await findSnapshot({snapshot: name}, service, signal)]
+    return {repository, snapshots, unreadable: []}
+  }
+  const {readable, unreadable} = await surveyManifests(store, signal)
+  const snapshots = lineagesOf(readable).flatMap((lineage) => lineage.snapshots)
+  return {repository, snapshots, unreadable}
+}
