@@ -120,9 +120,7 @@ function checkLayer(raw: Readonly<Record<string, unknown>>, {code, sourceOf}: Or
   for (const [name, value] of Object.entries(raw) as [FieldName, unknown][]) {
     const result = v.safeParse(FIELDS[name], value)
     if (!result.success) {
-      const shown = SECRETS.has(name)
-        ? 'what it is'
-        : untrusted(JSON.stringify(value) ?? typeof value, 100)
+      const shown = SECRETS.has(name) ? 'what it is' : told(value)
       throw new DumontError(
         code,
         `${sourceOf(name)} must be ${result.issues[0].message}, not ${shown}`,
@@ -131,4 +129,17 @@ function checkLayer(raw: Readonly<Record<string, unknown>>, {code, sourceOf}: Or
     values[name] = result.output
   }
   return {values, sourceOf}
+}
+
+/** A list or an object of YAML may hold itself a million times over in a few lines, so only a short one is shown. */
+function told(value: unknown): string {
+  if (typeof value !== 'object' || value === null)
+    return untrusted(JSON.stringify(value) ?? typeof value, 100)
+  const parts = Object.values(value)
+  const isShort = parts.length <= 10 && parts.every((part) => typeof part !== 'object')
+  return isShort
+    ? untrusted(JSON.stringify(value), 100)
+    : Array.isArray(value)
+      ? 'this list'
+      : 'this object'
 }

@@ -406,6 +406,18 @@ describe('settings', () => {
       })
     })
 
+    test('that multiply themselves by references are refused without being written out', async () => {
+      const lists = Array.from(
+        {length: 30},
+        (_, index) => `  - &l${index + 1} [${`*l${index},`.repeat(9)}]`,
+      )
+      await write('project/.dumontrc.yaml', `exclude:\n  - &l0 [x]\n${lists.join('\n')}\n`)
+      await expect(load()).rejects.toMatchObject({
+        code: 'CONFIG',
+        message: expect.stringContaining('must be a list of patterns, not this list'),
+      })
+    })
+
     test.each([0o644, 0o640, 0o604])(
       'that hold credentials must be the owner’s alone, not %o',
       async (mode) => {
