@@ -1,6 +1,7 @@
 import {parse, type Line, type SSHConfig} from 'ssh-config'
 
 import {DumontError} from '../errors.js'
+import {untrusted} from '../untrusted.js'
 import type {SshAddress} from './ssh-address.js'
 
 export type ParsedSshConfig = SSHConfig
@@ -25,7 +26,8 @@ export function parseSshConfig(text: string): ParsedSshConfig {
   try {
     return normalise(parse(text))
   } catch (cause) {
-    throw new DumontError('CONFIG', `~/.ssh/config cannot be read: ${(cause as Error).message}`, {
+    const reason = (cause as Error).message
+    throw new DumontError('CONFIG', `~/.ssh/config cannot be read: ${untrusted(reason, 300)}`, {
       cause,
       hint: 'ssh -G HOST shows how OpenSSH reads it',
     })
