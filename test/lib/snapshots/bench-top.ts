@@ -7,6 +7,8 @@ import type {CreateSnapshotRequest} from '../../../src/lib/snapshots/create-requ
 import {createSnapshot} from '../../../src/lib/snapshots/create-snapshot.js'
 import type {SnapshotSummary} from '../../../src/lib/snapshots/create-summary.js'
 import type {BoxService} from '../../../src/lib/snapshots/service.js'
+import type {StoreKeys} from '../../../src/lib/seal/store-keys.js'
+import {keyedStore} from '../../../src/lib/store/keyed-store.js'
 import {ManualClock} from '../../support/manual-clock.js'
 import {GoodWorker, type Bends} from './good-worker.js'
 import {WatchedStore} from './watched-store.js'
@@ -27,7 +29,8 @@ export interface BenchTop {
   remove(): Promise<void>
 }
 
-export async function benchTop(): Promise<BenchTop> {
+/** With keys the service works on the store behind them; `store` shows what lies there. */
+export async function benchTop(keys?: StoreKeys): Promise<BenchTop> {
   const clock = new ManualClock()
   const store = new WatchedStore(clock)
   const created = new Date(clock.now()).toISOString()
@@ -41,7 +44,7 @@ export async function benchTop(): Promise<BenchTop> {
   const bends: Bends = {files: {a: 'apple', b: 'banana'}}
   let drawn = 0
   const service: BoxService = {
-    store,
+    store: keys ? keyedStore(store, keys) : store,
     clock,
     random: (count) => createHash('sha512').update(String(drawn++)).digest().subarray(0, count),
     stateDir,

@@ -7,8 +7,9 @@ import type {PackRecord} from '../../../src/lib/format/pack-list.js'
 import {pinOf} from '../../../src/lib/store/pin.js'
 import type {Store} from '../../../src/lib/store/store.js'
 import type {MessageOf, ObjectToSign} from '../../../src/lib/worker/protocol.js'
-import type {OperatorMessage} from '../../../src/lib/worker/requests.js'
+import type {GrantedUrl, OperatorMessage} from '../../../src/lib/worker/requests.js'
 import type {CreateResult} from '../../../src/lib/worker/results.js'
+import {openedByBox, sealedByBox, type WireSeal} from '../../support/box-seal.js'
 import {ScriptedWorker} from '../../support/scripted-worker.js'
 
 type CreateMessage = Extract<OperatorMessage, {type: 'create'}>
@@ -43,6 +44,7 @@ export class GoodWorker extends ScriptedWorker {
   readonly #store: Store
   readonly #bends: Bends
   #questions = 0
+  #seal: WireSeal | undefined
   accepted: readonly string[] = []
 
   constructor(store: Store, bends: Bends) {
@@ -71,20 +73,21 @@ export class GoodWorker extends ScriptedWorker {
   async #create(request: CreateMessage): Promise<CreateResult | undefined> {
     const {files} = this.#bends
     await this.#bends.onCreate?.(this, request)
+    this.#seal = request.seal ?? undefined
     const raw = Object.values(files).reduce((sum, text) => sum + text.length, 0)
     this.say({...PROGRESS, rawTotal: raw})
     const earlier = await this.#askEarlier()
     const known = await this.#parentChunks(request)
     const packs = new Map([...known.packs, ...earlier.map((pack) => [pack.key, pack] as const)])
     const chunks = new Map(known.chunks)
-    for (const {key} of earlier) layOut(Object.values(files), key, chunks)
+    for (const {key} of earlier)
+      layOut(Object.values(files), key, {chunks, isSealed: this.#seal !== undefined})
     const fresh = Object.values(files).filter((text) => !chunks.has(hashOf(text)))
     if (request.dryRun) return {...this.#result(request, {raw, all: 0, chunks: 0}), sample: []}
     if (fresh.length > 0) {
-      const bytes = Buffer.concat(fresh.map(frameOf))
-      const pack = await this.#store1('pack', bytes)
+      const pack = await this.#store1('pack', fresh.map(frameOf))
       packs.set(pack.key, pack)
-      layOut(fresh, pack.key, chunks)
+      layOut(fresh, pack.key, {chunks, isSealed: this.#seal !== undefined})
     }
     return this.#index(request, {chunks, packs, raw})
   }
@@ -133,13 +136,12 @@ export class GoodWorker extends ScriptedWorker {
       cutter: 1,
       scannedAt: '1',
     }
-    const segment = await this.#store1('segment', gzipped([head, ...indexLines(lines)]))
+    const segment = await this.#store1('segment', [gzipped([head, ...indexLines(lines)])])
     const list = packList(named.map((key) => packs.get(key) as PackRecord))
     const packLines = list.map((pack, number) => ({pack: number, ...pack}))
-    const packObject = await this.#store1(
-      'packs',
+    const packObject = await this.#store1('packs', [
       gzipped([{kind: 'packs', format: 1, snapshot: request.snapshot}, ...packLines]),
-    )
+    ])
     const result = this.#result(request, {raw, all, chunks: numbers.size})
     const tree = new MerkleTree()
     for (const line of lines) if ('entry' in line) tree.add(leafOf(decodeEntry(line)))
@@ -181,14 +183,19 @@ export class GoodWorker extends ScriptedWorker {
     }
   }
 
-  async #store1(kind: ObjectToSign['kind'], bytes: Buffer): Promise<PackRecord & {bytes: Buffer}> {
+  async #store1(
+    kind: ObjectToSign['kind'],
+    pieces: readonly Buffer[],
+  ): Promise<PackRecord & {bytes: Buffer}> {
+    const sealed = this.#seal && sealedByBox(this.#seal, kind, pieces)
+    const bytes = sealed?.bytes ?? Buffer.concat(pieces)
     const pin = pinOf('crc32', bytes)
     const [key = ''] = await this.sign([{kind, part: 0, length: bytes.length, pin}])
     const put = async () => {
       await this.#store.put(key, bytes)
     }
     await (this.#bends.upload ? this.#bends.upload(key, bytes, put) : put())
-    return {key, length: bytes.length, pin, bytes}
+    return {key, length: bytes.length, pin, bytes, ...(sealed && {seal: sealed.seal})}
   }
 
   async #askEarlier(): Promise<PackRecord[]> {
@@ -208,20 +215,25 @@ export class GoodWorker extends ScriptedWorker {
       id: ++this.#questions,
       keys: [parent.packs.key, ...parent.segments.map(({key}) => key)],
     })
-    const [list, ...segments] = ((await this.hears('reply')).urls ?? []).map(({key}) => key)
+    const [list, ...segments] = (await this.hears('reply')).urls ?? []
     const keys: string[] = []
-    for (const line of linesOf(await this.#store.get(list ?? '')).slice(1)) {
+    for (const line of linesOf(await this.#read('packs', list)).slice(1)) {
       const {pack: _number, ...pack} = line as unknown as PackRecord & {pack: number}
       keys.push(pack.key)
       packs.set(pack.key, pack)
     }
     for (const segment of segments)
-      for (const line of linesOf(await this.#store.get(segment))) {
+      for (const line of linesOf(await this.#read('segment', segment))) {
         if (!('chunk' in line)) continue
         const chunk = {...(line as unknown as Chunk), pack: keys[line['pack'] as number] ?? ''}
         if (!parent.unusable.includes(chunk.pack)) chunks.set(chunk.hash, chunk)
       }
     return {chunks, packs}
+  }
+
+  async #read(kind: 'packs' | 'segment', granted: GrantedUrl | undefined): Promise<Uint8Array> {
+    const bytes = await this.#store.get(granted?.key ?? '')
+    return granted?.seal ? openedByBox(granted.seal, kind, bytes) : bytes
   }
 }
 
@@ -243,10 +255,14 @@ export function hashOf(text: string): string {
 }
 
 /** Notes where the chunks of these files lie when a pack holds them one after the other. */
-function layOut(texts: readonly string[], pack: string, chunks: Map<string, Chunk>): void {
-  let at = 0
+function layOut(
+  texts: readonly string[],
+  pack: string,
+  {chunks, isSealed}: {readonly chunks: Map<string, Chunk>; readonly isSealed: boolean},
+): void {
+  let at = isSealed ? 128 : 0
   for (const text of texts) {
-    const [hash, stored] = [hashOf(text), frameOf(text).length]
+    const [hash, stored] = [hashOf(text), frameOf(text).length + (isSealed ? 16 : 0)]
     chunks.set(hash, {hash, raw: text.length, pack, at, stored, frame: hashOf(`frame ${text}`)})
     at += stored
   }
@@ -268,6 +284,7 @@ function linesOf(object: Uint8Array): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
-function digested({bytes, key, length}: {key: string; length: number; bytes: Buffer}) {
-  return {key, length, sha256: createHash('sha256').update(bytes).digest('hex')}
+function digested({bytes, key, length, seal}: PackRecord & {bytes: Buffer}) {
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  return {key, length, sha256, ...(seal !== undefined && {seal})}
 }
