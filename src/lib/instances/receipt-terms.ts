@@ -8,7 +8,15 @@ import type {CensusPath} from './census-finding.js'
 
 /** What a receipt proves one by one; a refusal names the one that failed. */
 export type Rule =
-  'census' | 'disk' | 'endurance' | 'identity' | 'packs' | 'stillness' | 'torn' | 'way-back'
+  | 'census'
+  | 'disk'
+  | 'endurance'
+  | 'identity'
+  | 'keys'
+  | 'packs'
+  | 'stillness'
+  | 'torn'
+  | 'way-back'
 
 /** Who saw it: `box` means asserted by the box's own tools, which dumont cannot check from outside. */
 export type Witness = 'box' | 'operator' | 'vendor'
@@ -54,7 +62,10 @@ export interface Receipt {
   readonly checks: readonly Check[]
 }
 
-export type ReceiptService = Pick<StoreService, 'clock' | 'random' | 'report' | 'store'>
+export type ReceiptService = Pick<
+  StoreService,
+  'clock' | 'coldUnlock' | 'random' | 'report' | 'store'
+>
 
 /** The instance and the connection that claims to lead to it. */
 export interface BoxConnection {

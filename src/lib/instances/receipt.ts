@@ -16,6 +16,7 @@ import type {
   Refusal,
   Rule,
 } from './receipt-terms.js'
+import {proveKeys} from './key-proof.js'
 import {proveSnapshot} from './snapshot-proof.js'
 import {proveEndurance} from './store-endurance.js'
 import {proveStillness} from './stillness-proof.js'
@@ -49,6 +50,7 @@ export async function proveReceipt(
   const roots = manifest.roots.map(({path}) => placeOf(path))
   await ledger.join('stillness', () => proveStillness(tools, roots, signal))
   await ledger.join('way-back', () => proveWayBack(manifest, request, signal))
+  await ledger.join('keys', () => proveKeys(service, request.snapshotId, signal))
   const budget = request.sampleBytes ?? GIB
   const {level, sample} = request
   const half = {level, manifest, sample, sampleBytes: budget / 2}

@@ -15,6 +15,18 @@ export interface StoreService {
   readonly report: Report
   /** Directory of what can be had again; nothing is kept there without it. */
   readonly cacheDir?: string
+  /** Opens the store again from its key slots and what opens them, forgetting what is unlocked; absent where it has no keys. */
+  readonly coldUnlock?: (signal?: AbortSignal) => Promise<ColdUnlock>
+}
+
+/** A store that was just opened from its key slots alone. */
+export interface ColdUnlock {
+  /** Every slot the store holds. */
+  readonly slots: readonly {
+    readonly kind: 'file' | 'passphrase' | 'recovery'
+    readonly label: string
+  }[]
+  readonly store: Store
 }
 
 /** What a box was equipped with. */

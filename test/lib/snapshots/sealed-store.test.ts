@@ -8,7 +8,6 @@ import {listSnapshots} from '../../../src/lib/snapshots/list-snapshots.js'
 import {readManifest} from '../../../src/lib/snapshots/manifests.js'
 import {showSnapshot} from '../../../src/lib/snapshots/show-snapshot.js'
 import {readPacks} from '../../../src/lib/snapshots/stored-index.js'
-import type {OperatorMessage} from '../../../src/lib/worker/requests.js'
 import {keysFor} from '../../support/store-keys.js'
 import {benchTop, type BenchTop} from './bench-top.js'
 
@@ -27,8 +26,7 @@ const stored = async () => {
   return Promise.all(keys.map((key) => bench.store.inner.get(key)))
 }
 const requestOf = (worker: number) =>
-  bench.workers[worker]?.heard.find((message) => message.type === 'create') as
-    Extract<OperatorMessage, {type: 'create'}> | undefined
+  bench.workers[worker]?.heard.find((message) => message.type === 'create')
 
 describe('a snapshot in a sealed store', () => {
   test('shows nothing of itself', async () => {
