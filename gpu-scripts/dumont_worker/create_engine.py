@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .gpu.codec import GpuCodec
 
 _BEHIND = 3
-"""Packs of an engine on their way at once: fewer, and the link is the one that waits."""
+"""Packs of an engine on their way at once, or half of what may be if that is more: with fewer, the
+link is the one that waits. A store that is busy lags by a few for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class _Engine:
         self._gpu = _gpu_codec(port, number, settings.gpu)
         self._unsent = 0
         self._on_the_way = 0
+        self._behind = max(_BEHIND, self._slots // 2)
         self._level = settings.level
         self._chunks: dict[int, list[Chunk]] = {}
         self._builders = [
@@ -136,8 +138,8 @@ class _Engine:
         """What a slow link has no use for is the processors' time, a fast one's is the bytes."""
         with self._lock:
             self._on_the_way += step
-            if step < 0 or self._on_the_way >= _BEHIND:
-                behind = self._on_the_way >= _BEHIND
+            behind = self._on_the_way >= self._behind
+            if step < 0 or behind:
                 self._level = self._settings.level if behind else 1
 
     def _flush(self) -> None:

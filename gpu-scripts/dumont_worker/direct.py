@@ -1,11 +1,12 @@
-"""Write large stretches of files past the page cache, on file systems known to do that well.
+"""Large stretches of files past the page cache, on file systems known to do that well.
 
-A copy into the cache costs as much as a checksum, a page touched for the first time several times
-that (together up to a sixth of a restore's CPU time), and all of it is written to the disk before a
-restore ends. The price: whoever reads the files first reads them from the disk, which takes about
-as long as was saved.
+A copy through the cache costs as much as a checksum, a page touched for the first time several
+times that (together up to a sixth of a restore's CPU time). What a restore writes has to be on the
+disk before it ends anyhow; the price is that whoever reads it first reads it from there. A create
+reads so what is not in the cache yet, and leaves there what programs have put there.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -23,7 +24,19 @@ LEAST = 512 << 10
 # ext4, XFS and overlayfs, which hands on to one of these. Others ignore the flag, refuse it, or
 # wait for a server with every write.
 _SYSTEMS = frozenset({0xEF53, 0x58465342, 0x794C7630})
-_WORD = 8
+WORD = 8
+"""Numbers that straddle their alignment are slow: such chunks do not go direct."""
+_LOWEST_BIT = bytes(value & 1 for value in range(256))
+
+
+def aligned(size: int) -> mmap.mmap:
+    """Give memory that begins with a page; none is there before it is used."""
+    # What is shared by default lies in a file system of its own and is slow to come. Without huge
+    # pages every fault stops all threads, for the copy that meets it holds the interpreter's lock.
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(AttributeError, OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 class DirectWriter:
@@ -31,7 +44,7 @@ class DirectWriter:
 
     def __init__(self) -> None:
         """Take memory for one chunk, which is touched only when it is used."""
-        self._memory = mmap.mmap(-1, CHUNK_MAX + BLOCK)
+        self._memory = aligned(CHUNK_MAX + BLOCK)
         self._view = memoryview(self._memory)
         self._phase = 0
 
@@ -41,8 +54,7 @@ class DirectWriter:
         It is used anew by the next call, and by `write` of data that lies elsewhere.
         """
         phase = offset % BLOCK
-        # Words that straddle their alignment are slow to join: such chunks are not written direct.
-        self._phase = 0 if phase % _WORD else phase
+        self._phase = 0 if phase % WORD else phase
         return self._view[self._phase : self._phase + length]
 
     def write(self, fd: int, chunk: memoryview, at: int, length: int, offset: int) -> None:
@@ -83,8 +95,42 @@ def write_blocks(fd: int, data: memoryview, offset: int) -> None:
     write_all(fd, data[first + done : last], offset + first + done)
 
 
+def read_blocks(fd: int, room: memoryview, offset: int) -> int:
+    """Read whole blocks direct from a block's begin into such a place in memory; OSError.
+
+    Gives the count of bytes read, 0 where direct reads are refused and at the file's end.
+    """
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+        return os.preadv(fd, [room], offset)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return 0
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+
+
+def is_cached(fd: int, start: int, end: int) -> bool:
+    """Tell whether most of a stretch of a file lies in the page cache; True where nobody says."""
+    start -= start % mmap.PAGESIZE
+    length = end - start
+    seen = (ctypes.c_ubyte * -(-length // mmap.PAGESIZE))()
+    library = _library()
+    place = library.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, fd, start)
+    if place in (None, ctypes.c_void_p(-1).value):
+        return True
+    try:
+        known: int = library.mincore(place, length, seen)
+    finally:
+        library.munmap(place, length)
+    # Only the lowest bit of each is defined.
+    return known != 0 or 2 * sum(bytes(seen).translate(_LOWEST_BIT)) > len(seen)
+
+
 def takes_direct(fd: int) -> bool:
-    """Tell whether a file lies on a file system that is known to take direct writes well."""
+    """Tell whether a file lies on a file system that is known to go well past the cache."""
     buffer = ctypes.create_string_buffer(256)
     found = _fstatfs()
     if found is None or found(fd, buffer) != 0:
@@ -95,3 +141,14 @@ def takes_direct(fd: int) -> bool:
 @cache
 def _fstatfs() -> "Callable[[int, object], int] | None":
     return getattr(ctypes.CDLL(None), "fstatfs", None)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(None)
+    place, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    library.mmap.restype = place
+    library.mmap.argtypes = [place, size, number, number, number, ctypes.c_int64]
+    library.mincore.argtypes = [place, size, place]
+    library.munmap.argtypes = [place, size]
+    return library

@@ -1,6 +1,5 @@
 """Packs in the making: frames one after the other in a buffer that is used again and again."""
 
-import contextlib
 import hashlib
 import importlib
 import mmap
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from .direct import aligned
 from .native import BytesLike, blake3
 
 Buffer = mmap.mmap
@@ -80,21 +80,11 @@ class BufferPool:
 
     def take(self) -> Buffer:
         """Waits for a buffer, made when first used."""
-        return self._free.get() or _new_buffer(self.size)
+        return self._free.get() or aligned(self.size)
 
     def give_back(self, buffer: Buffer) -> None:
         """Makes room for the next pack."""
         self._free.put(buffer)
-
-
-def _new_buffer(size: int) -> Buffer:
-    # What is not written to is not there, and costs nothing. Private, for memory that is shared by
-    # default lies in a file system of its own, without huge pages and slow to come.
-    buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(AttributeError, OSError):
-        # Every fault stops all threads, for the copy that meets it holds the interpreter's lock.
-        buffer.madvise(mmap.MADV_HUGEPAGE)
-    return buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,17 @@ def encode_planes(raw: BytesLike, transform: str, use: ModuleType | None = None)
 
 def _code(plane: BytesLike) -> bytes | None:
     """Gives the coded plane, or None where the plane is better kept as it is."""
+    leaping = False
     if len(plane) > 2 * _SAMPLE:
         # Mantissa planes are noise: a sample shows it at a fraction of the cost.
         middle = len(plane) // 2
         sample = memoryview(plane)[middle : middle + _SAMPLE]
-        if len(zstd.huffman(sample)) >= _SAMPLE:
+        coded = len(zstd.huffman(sample))
+        if coded >= _SAMPLE:
             return None
-    body = zstd.huffman(plane)
+        # What shrinks further has runs, which a coder of single bytes would make nothing of.
+        leaping = 4 * coded > _SAMPLE
+    body = zstd.huffman(plane, leaping=leaping)
     return body if len(body) < len(plane) else None
 
 

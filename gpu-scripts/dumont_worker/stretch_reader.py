@@ -1,5 +1,6 @@
 """Reads one span of a large file, chunk by chunk, in bounded memory."""
 
+import mmap
 import os
 from collections.abc import Iterator
 from typing import Protocol
@@ -8,10 +9,15 @@ from .base_reader import BaseReader, Bases
 from .content_hash import BLOCK, BlockHasher, content_hash, zero_block_hash
 from .create_messages import Span, Stretch
 from .cut import cut_buffer
+from .direct import BLOCK as PAGE
+from .direct import WORD, is_cached, read_blocks, takes_direct
 from .entry import CHUNK_MAX
 
 WINDOW = 2 * CHUNK_MAX
-"""Bytes of the buffer that a reader needs."""
+"""Bytes of the buffer that a reader needs, from a page's begin."""
+
+
+Buffer = bytearray | mmap.mmap
 
 
 class Store(Protocol):
@@ -29,7 +35,7 @@ class Changed(Exception):
 class StretchReader:
     """Reads a stretch of an open file: its chunks, and the hashes of blocks that start in it."""
 
-    def __init__(self, fd: int, stretch: Stretch, buffer: bytearray, store: Store) -> None:
+    def __init__(self, fd: int, stretch: Stretch, buffer: Buffer, store: Store) -> None:
         self.spans: list[Span] = []
         self.blocks: list[tuple[int, bytes]] = []
         self.torn = False
@@ -43,6 +49,12 @@ class StretchReader:
         self._hasher = BlockHasher(self._at)
         self._bases = stretch.bases
         self._base_reader = BaseReader(stretch.base_files)
+        # What has relatives is soon needed again, as a base or for its sample.
+        self._direct = (
+            not any(stretch.bases)
+            and takes_direct(fd)
+            and not is_cached(fd, self._span.start, self._span.end)
+        )
 
     def close(self) -> None:
         """Closes the files of bases."""
@@ -56,7 +68,8 @@ class StretchReader:
         else:
             for number, (offset, length, width) in enumerate(self._span.pieces):
                 bases = Bases(self._bases[number], self._base_reader) if self._bases else None
-                self._take(offset, self._fill(offset, 0, length), width, bases)
+                at = offset % PAGE if offset % WORD == 0 else 0
+                self._take(offset, self._fill(offset, at, length), width, bases)
         self._pass_hole(self._span.end)
         self._finish_last_block()
 
@@ -74,20 +87,25 @@ class StretchReader:
     def _read_by_content(self, start: int, end: int) -> None:
         held = 0
         while start < end:
-            wanted = min(WINDOW, end - start)
-            self._fill(start + held, held, wanted - held)
-            at = 0
-            for length in cut_buffer(self._view[:wanted], start + wanted == end):
-                self._take(start + at, self._view[at : at + length], None)
+            # Everything lies in memory as far behind a page's begin as in the file, and a window
+            # that is not the last ends with a page: so the next one begins with what was not read.
+            at = start % PAGE
+            last = min(WINDOW, at + end - start)
+            self._fill(start + held, at + held, last - at - held)
+            for length in cut_buffer(self._view[at:last], start + last - at == end):
+                self._take(start, self._view[at : at + length], None)
                 at += length
-            held = wanted - at
-            self._view[:held] = self._view[at:wanted]
-            start += at
+                start += length
+            held = last - at
+            self._view[start % PAGE : start % PAGE + held] = self._view[at:last]
 
     def _fill(self, offset: int, at: int, length: int) -> memoryview:
-        """Reads `length` bytes of the file at `offset` into the buffer from `at` on."""
+        """Reads `length` bytes of the file at `offset` into the buffer from `at` on.
+
+        What lies in the buffer within a page of them may be lost, unless `offset` begins one.
+        """
         wanted = self._view[at : at + length]
-        done = 0
+        done = self._fill_direct(offset, at, length) if self._direct else 0
         while done < length:
             count = os.preadv(self._fd, [wanted[done:]], offset + done)
             if count == 0:
@@ -99,6 +117,17 @@ class StretchReader:
                 break
             done += count
         return wanted
+
+    def _fill_direct(self, offset: int, at: int, length: int) -> int:
+        """Reads what it can past the page cache, and gives how much of it is there now."""
+        before = offset % PAGE
+        if at % PAGE != before:
+            return 0
+        end = at + length
+        room = self._view[at - before : end + -end % PAGE]
+        count = read_blocks(self._fd, room, offset - before)
+        self._direct = count > 0
+        return max(0, min(count - before, length))
 
     def _take(
         self, offset: int, data: memoryview, width: int | None, bases: Bases | None = None

@@ -19,6 +19,7 @@ from .create_messages import (
     StretchDone,
 )
 from .cut import data_ranges
+from .direct import aligned
 from .engine_desk import EngineDesk
 from .entry import CHUNK_MAX
 from .file_state import Lost, fstat, lost, open_file
@@ -40,7 +41,7 @@ class UnitReader:
         self._desk = desk
         self._store = store
         self._flush = flush
-        self._buffer = bytearray(WINDOW)
+        self._buffer = aligned(WINDOW)
 
     def read(self, unit: Bundle | Stretch) -> BundleDone | StretchDone:
         """Does one unit; raises only what ends the run."""

@@ -27,6 +27,8 @@ from dumont_worker.create_messages import (
 from dumont_worker.create_source import expected
 from dumont_worker.create_window import Slot, with_stat
 from dumont_worker.cut import Piece, Unit
+from dumont_worker.direct import BLOCK as PAGE
+from dumont_worker.direct import is_cached, takes_direct
 from dumont_worker.entry import CHUNK_MAX, Entry, Stat
 from dumont_worker.file_state import fstat
 from dumont_worker.native import blake3
@@ -375,3 +377,91 @@ def test_a_large_file_that_vanished_is_reported(bench: Bench, tmp_path: Path) ->
 def test_an_entry_expects_what_the_scan_saw() -> None:
     entry = with_stat(_entry(), FileStat(1, 2, 3, 4, 5, 0o600, 7, 8))
     assert expected(entry)[:5] == (1, 2, 3, 4, 5)
+
+
+def forget(path: Path) -> bool:
+    """Takes a file out of the page cache; whether it is read past it then."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return takes_direct(file.fileno()) and not is_cached(file.fileno(), 0, path.stat().st_size)
+
+
+def uncached(path: Path, content: bytes) -> bytes:
+    path.write_bytes(content)
+    if not forget(path):
+        pytest.skip("no direct reads here")
+    return content
+
+
+@pytest.mark.parametrize("size", [3 * PAGE, 3 * MIB + 1, 8 * MIB, 21 * MIB + 12_345])
+def test_reads_what_is_in_no_cache_as_it_is(bench: Bench, tmp_path: Path, size: int) -> None:
+    content = uncached(tmp_path / "file", os.urandom(size))
+    done = bench.stretch("file", whole(size))
+    assert done.hash == small_hash(content)
+    assert bench.content(size, done.spans) == content
+    assert not is_cached_file(tmp_path / "file")
+
+
+def is_cached_file(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_cached(file.fileno(), 0, path.stat().st_size)
+
+
+def test_cuts_alike_whether_or_not_it_is_in_the_cache(bench: Bench, tmp_path: Path) -> None:
+    size = 30 * MIB + 777
+    uncached(tmp_path / "file", os.urandom(size))
+    direct = bench.stretch("file", whole(size))
+    (tmp_path / "file").read_bytes()
+    assert is_cached_file(tmp_path / "file")
+    assert bench.stretch("file", whole(size)).spans == direct.spans
+
+
+@pytest.mark.parametrize("start", [0, 8, 13, PAGE, PAGE + 8, 5 * MIB + 16])
+def test_reads_pieces_at_any_offset(bench: Bench, tmp_path: Path, start: int) -> None:
+    lengths = [5, CHUNK_MAX, PAGE, 3, CHUNK_MAX - 1, 2 * PAGE + 8, MIB]
+    size = start + sum(lengths)
+    content = uncached(tmp_path / "file", os.urandom(size))
+    edges = [start]
+    for length in lengths:
+        edges.append(edges[-1] + length)
+    pieces = tuple(Piece(at, end - at, 4) for at, end in pairwise(edges))
+    done = bench.stretch("file", Unit(start, size, pieces, start == 0, ((start, size),)))
+    assert bench.content(size, done.spans)[start:] == content[start:]
+
+
+def test_notices_a_file_cut_short_that_is_in_no_cache(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    uncached(path, os.urandom(20 * MIB))
+
+    def shorten() -> None:
+        os.truncate(path, 9 * MIB + 5)
+
+    bench.disturb = shorten
+    assert bench.stretch("file", whole(20 * MIB)).fate == "changed"
+    done = bench.stretch("file", whole(20 * MIB), lenient=True)
+    assert done.fate == "torn"
+
+
+def test_takes_holes_of_what_is_in_no_cache(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(os.urandom(3 * MIB))
+        file.seek(9 * MIB + PAGE)
+        file.write(os.urandom(2 * MIB + 9))
+    size = path.stat().st_size
+    if not forget(path):
+        pytest.skip("no direct reads here")
+    ranges = ((0, 3 * MIB), (9 * MIB + PAGE, size))
+    done = bench.stretch("file", whole(size, *ranges))
+    assert bench.content(size, done.spans) == path.read_bytes()
+    assert done.hash == small_hash(path.read_bytes())
+
+
+def test_memory_that_nobody_can_look_up_counts_as_cached(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        assert is_cached(reader, 0, PAGE)
+    finally:
+        os.close(reader)
+        os.close(writer)
