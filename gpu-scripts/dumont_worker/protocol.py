@@ -137,6 +137,20 @@ class TranscodeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """`verify` as in docs/protocol.md; `ranges` are first and last numbers of packs."""
+
+    id: Id
+    snapshot: str
+    segments: tuple[ObjectRef, ...]
+    packs: ObjectRef
+    ranges: tuple[tuple[int, int], ...]
+    decode: bool
+    parts: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer to a request of this worker: its fields, or the operator's error."""
 
@@ -155,7 +169,8 @@ class Heartbeat:
     """The other side lives."""
 
 
-Message = CreateRequest | RestoreRequest | TranscodeRequest | Reply | Cancel | Heartbeat
+Request = CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest
+Message = Request | Reply | Cancel | Heartbeat
 
 
 def encode(type_: str, **fields: object) -> bytes:
@@ -389,6 +404,28 @@ def _transcode(fields: _Fields) -> TranscodeRequest:
     )
 
 
+def _verify(fields: _Fields) -> VerifyRequest:
+    return VerifyRequest(
+        id=fields.id(),
+        snapshot=fields.text("snapshot", _SNAPSHOT),
+        segments=fields.items("segments", _refs),
+        packs=_ref(fields.object("packs")),
+        ranges=fields.items("ranges", _range),
+        decode=fields.flag("decode"),
+        parts=fields.number("parts", 1, 1024),
+        memory=fields.number("memory", 1, 1 << 50),
+    )
+
+
+def _range(fields: _Fields, name: str, item: object) -> tuple[int, int]:
+    if not isinstance(item, list) or len(item) != 2 or any(type(one) is not int for one in item):
+        raise _wrong(f"field {fields.where}{name} holds something that is no range")
+    first, last = item
+    if not 0 <= first <= last < _MOST_ITEMS:
+        raise _wrong(f"field {fields.where}{name} holds an impossible range")
+    return first, last
+
+
 def _source(fields: _Fields) -> Source:
     segments = fields.items("segments", _refs)
     return Source(fields.text("id", _SNAPSHOT), segments, _ref(fields.object("packs")))
@@ -401,4 +438,5 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
     "reply": _reply,
     "restore": _restore,
     "transcode": _transcode,
+    "verify": _verify,
 }

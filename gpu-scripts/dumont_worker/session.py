@@ -17,7 +17,7 @@ from .cancellation import Cancelled
 from .errors import WorkerError
 from .progress import Progress
 
-Request = protocol.CreateRequest | protocol.RestoreRequest | protocol.TranscodeRequest
+Request = protocol.Request
 
 # Two seconds after a cancel nothing of the worker may be left; what has not unwound is cut off.
 _GRACE_SECONDS = 1.5

@@ -14,7 +14,7 @@ import {
   type WorkerMessage,
 } from './protocol.js'
 import {answer, isQuestion, type Question, type RequestHandlers} from './request-handlers.js'
-import type {CreateRequest, RestoreRequest, TranscodeRequest} from './requests.js'
+import type {WorkRequest} from './requests.js'
 import {keepTail} from './stderr-tail.js'
 import {untilAborted} from './until-aborted.js'
 import {endedEarly, otherVersion, silent} from './worker-failures.js'
@@ -87,7 +87,7 @@ export class Conversation {
 
   /** The validated result; whatever goes wrong, nothing of the request goes on running on the box. */
   async request<T extends v.GenericSchema>(
-    request: CreateRequest | RestoreRequest | TranscodeRequest,
+    request: WorkRequest,
     schema: T,
     handlers: RequestHandlers,
     signal?: AbortSignal,
@@ -148,6 +148,7 @@ export class Conversation {
     if (!pending) return
     if (message.type === 'progress') return pending.handlers.progress?.(message)
     if (message.type === 'warning') return pending.handlers.warning?.(message)
+    if (message.type === 'checked') return pending.handlers.checked?.(message)
     if (isQuestion(message)) return this.#ask(message, pending)
     if (message.type === 'result' && message.to !== pending.id)
       throw offProtocol('a result of nothing that was asked')

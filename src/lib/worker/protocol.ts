@@ -104,6 +104,13 @@ export const workerMessage = v.variant('type', [
     parts: v.optional(v.pipe(v.array(part), v.maxLength(1024)), () => []),
   }),
   v.object({
+    type: v.literal('checked'),
+    pack: count,
+    reason: v.nullable(v.pipe(v.string(), v.maxLength(500))),
+    chunks: v.nullable(v.pipe(v.array(count), v.maxLength(5000))),
+    bases: v.pipe(v.array(count), v.maxLength(5000)),
+  }),
+  v.object({
     type: v.literal('warning'),
     code,
     path: v.exactOptional(byteString),
@@ -130,6 +137,8 @@ export type ObjectToSign = v.InferOutput<typeof objectToSign>
 export type PackClaim = v.InferOutput<typeof packClaim>
 export type MessageOf<T extends WorkerMessage['type']> = Extract<WorkerMessage, {type: T}>
 export type WorkerProgress = MessageOf<'progress'>
+/** What a pack was found to be; `chunks`: those that are damaged, null for all of the pack. */
+export type CheckedPack = MessageOf<'checked'>
 export type WorkerWarning = MessageOf<'warning'>
 
 /** Reads one line of the worker; rejects (WORKER) what the protocol does not know. */

@@ -1,6 +1,7 @@
 import type {GrantedUrl, Reply} from './requests.js'
 import {
   offProtocol,
+  type CheckedPack,
   type MessageOf,
   type ObjectToSign,
   type PackClaim,
@@ -19,6 +20,7 @@ export interface RequestHandlers {
   readonly settle?: (key: string) => Promise<boolean>
   readonly earlier?: (packs: readonly PackClaim[]) => Promise<readonly string[]>
   readonly confirm?: (question: MessageOf<'confirm'>) => Promise<boolean>
+  readonly checked?: (pack: CheckedPack) => void
   readonly progress?: (progress: WorkerProgress) => void
   readonly warning?: (warning: WorkerWarning) => void
 }

@@ -86,6 +86,19 @@ const transcodeRequest = v.object({
   seal: v.exactOptional(v.nullable(runSeal)),
 })
 
+const verifyRequest = v.object({
+  type: v.literal('verify'),
+  snapshot: snapshotId,
+  segments: v.array(digestedObject),
+  packs: digestedObject,
+  /** First and last numbers of the packs to read. */
+  ranges: v.array(v.tuple([count, count])),
+  /** Whether every chunk is decoded; else only hashed as it is stored. */
+  decode: v.boolean(),
+  parts: count,
+  memory: count,
+})
+
 const signedRequest = v.object({
   key,
   url: v.string(),
@@ -111,6 +124,7 @@ export const operatorMessage = v.variant('type', [
   v.object({...createRequest.entries, ...withId}),
   v.object({...restoreRequest.entries, ...withId}),
   v.object({...transcodeRequest.entries, ...withId}),
+  v.object({...verifyRequest.entries, ...withId}),
   reply,
   v.object({type: v.literal('heartbeat')}),
   v.object({type: v.literal('cancel')}),
@@ -124,6 +138,10 @@ export type ParentRequest = v.InferOutput<typeof parent>
 export type RestoreRequest = v.InferOutput<typeof restoreRequest>
 /** A transcode as its caller states it; the conversation adds the id. */
 export type TranscodeRequest = v.InferOutput<typeof transcodeRequest>
+/** A verify as its caller states it; the conversation adds the id. */
+export type VerifyRequest = v.InferOutput<typeof verifyRequest>
+/** Whatever a worker can be asked to do. */
+export type WorkRequest = CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest
 export type Reply = v.InferOutput<typeof reply>
 export type GrantedUrl = v.InferOutput<typeof signedRequest>
 

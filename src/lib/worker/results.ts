@@ -80,6 +80,9 @@ export const transcodeResult = v.object({
   seconds,
 })
 
+/** Bytes of packs, and `besides` those of others that their chunks differ from. */
+export const verifyResult = v.object({packs: count, bytes: count, besides: count, seconds})
+
 export const restoreResult = v.object({
   counts: v.record(code, count),
   bytes: v.object({raw: count, fetched: count, written: count}),
@@ -98,5 +101,6 @@ export type Bytes = v.InferOutput<typeof bytes>
 export type IndexClaim = v.InferOutput<typeof indexClaim>
 export type Root = v.InferOutput<typeof root>
 export type CreateResult = v.InferOutput<typeof createResult>
+export type VerifyResult = v.InferOutput<typeof verifyResult>
 export type TranscodeResult = v.InferOutput<typeof transcodeResult>
 export type RestoreResult = v.InferOutput<typeof restoreResult>

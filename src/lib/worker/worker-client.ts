@@ -5,14 +5,16 @@ import {Conversation} from './conversation.js'
 import type {EquippedBox} from './equip-box.js'
 import type {Hello} from './protocol.js'
 import type {RequestHandlers} from './request-handlers.js'
-import type {CreateRequest, RestoreRequest, TranscodeRequest} from './requests.js'
+import type {CreateRequest, RestoreRequest, TranscodeRequest, VerifyRequest} from './requests.js'
 import {
   createResult,
   restoreResult,
   transcodeResult,
+  verifyResult,
   type CreateResult,
   type RestoreResult,
   type TranscodeResult,
+  type VerifyResult,
 } from './results.js'
 
 /** A worker on a box that has said hello. */
@@ -34,6 +36,12 @@ export interface Worker {
     handlers: RequestHandlers,
     signal?: AbortSignal,
   ): Promise<TranscodeResult>
+  /** Tells of packs with `checked`; whatever it says is only said. */
+  verify(
+    request: VerifyRequest,
+    handlers: RequestHandlers,
+    signal?: AbortSignal,
+  ): Promise<VerifyResult>
   /** Ends the worker within two seconds. Idempotent. */
   close(): Promise<void>
 }
@@ -61,6 +69,8 @@ export async function startWorker(
         conversation.request(request, restoreResult, handlers, cancel),
       transcode: (request, handlers, cancel) =>
         conversation.request(request, transcodeResult, handlers, cancel),
+      verify: (request, handlers, cancel) =>
+        conversation.request(request, verifyResult, handlers, cancel),
       close: () => conversation.close(),
     }
   } catch (error) {
