@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from .byte_string import to_json
@@ -11,13 +12,16 @@ from .create_crew import Crew
 from .create_source import Helpers, UnitSource
 from .create_window import Window
 from .earlier import accepted_packs
+from .gpu.auto import Auto
+from .gpu.devices import refusal
 from .gpu.requirement import Library, installed
+from .gpu.uplink import Watch, remember
 from .gpu.use import GpuUse, gpu_use
 from .index import IndexWriter, encode_packs
 from .index_upload import IndexUpload
 from .inheritance import Inheritance, open_parent
 from .journal import Journal, open_journal
-from .memory_plan import plan_memory
+from .memory_plan import MemoryPlan, plan_memory
 from .operator_desk import OperatorDesk
 from .protocol import CreateRequest
 from .roots import Root, resolve_roots
@@ -100,6 +104,7 @@ class _Create:
         self._journal = journal
         self._desk = desk
         self._crew: Crew | None = None
+        self._nvcomp: str | None = None
         self._upload: IndexUpload | None = None
 
     def run(self, roots: list[Root], scan: Scan) -> dict[str, Any]:
@@ -108,28 +113,34 @@ class _Create:
         request, link = self._request, self._link
         gpu = self._gpu()
         devices = len(gpu.devices) if gpu is not None else 0
-        nvcomp = installed(gpu.directory) if gpu is not None and gpu.codec == "ans" else None
+        self._use(gpu)
         scanned_at = min(file_system_clock(self._box.private.path), time.time_ns())
         parent = open_parent(link, self._desk, request.parent, [root.path for root in roots])
         chunks = 0 if parent is None else parent.chunk_count
-        plan = plan_memory(request.memory, request.parts, self._box.cpus, devices, chunks)
-        self._journal.load(request.parent.id if request.parent is not None else None, nvcomp)
+        plans = partial(self._plan, chunks)
+        plan = plans(devices)
+        watch = Watch(plan.pack_size * sum(plan.parts))
+        auto = Auto(link, request, self._box, plans, watch) if request.codec == "auto" else None
+        parent_id = request.parent.id if request.parent is not None else None
+        self._journal.load(parent_id, self._readable(auto), auto is not None)
         upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled)
         writer = IndexWriter(request.snapshot, scanned_at, upload.emit)
         table = ChunkTable(writer, parent)
         self._reuse_earlier(table)
-        self._journal.start(request.snapshot, scanned_at, nvcomp)
+        self._journal.start(request.snapshot, scanned_at, self._nvcomp)
         window = Window(table, writer)
         inheritance = Inheritance(parent, self._journal, table, trusting=not request.reread)
         siblings = Siblings() if request.delta and request.codec != "none" else None
         helpers = Helpers(inheritance.recall, scan.starts_group, link.warn, siblings)
         source = UnitSource(iter(scan), roots, window, helpers)
         crew = self._crew = Crew(link, request, plan, self._box.native, gpu)
-        crew.attend(source, table, self._journal, self._desk)
+        crew.attend(source, table, self._journal, self._desk, watch)
         link.progress.phase(_SCAN)
-        scanned = self._work(crew, source, window)
+        scanned = self._work(crew, source, window, auto)
         crew.finish()
         transferred = time.monotonic()
+        if (rates := watch.rates()) is not None:
+            remember(self._box.private, request.repository, rates)
         link.progress.phase(_INDEX)
         summary = writer.close()
         upload.finish()
@@ -151,7 +162,8 @@ class _Create:
                 "merkle": summary.merkle,
             },
             "decoders": list(summary.decoders),
-            **_nvidia(crew, table, nvcomp),
+            **_nvidia(crew, table, self._readable(auto)),
+            **({} if auto is None else {"choice": auto.choice.fields()}),
             "warnings": dict(link.warnings),
             "notes": dict(link.notes),
             "reusedPacks": table.named_of("journal"),
@@ -163,6 +175,21 @@ class _Create:
         if codec in ("ans", "gzstd"):
             return gpu_use(codec, box.nvcomp, box.native, box.gpus)
         return None
+
+    def _plan(self, chunks: int, gpus: int) -> MemoryPlan:
+        request = self._request
+        return plan_memory(request.memory, request.parts, self._box.cpus, gpus, chunks)
+
+    def _use(self, gpu: GpuUse | None) -> None:
+        """Notes which nvCOMP makes ANS chunks from now on."""
+        self._nvcomp = installed(gpu.directory) if gpu is not None and gpu.codec == "ans" else None
+
+    def _readable(self, auto: Auto | None) -> str | None:
+        """The nvCOMP whose ANS chunks of an interrupted run may be named."""
+        box = self._box
+        if auto is None or box.nvcomp is None or refusal(box.gpus) is not None:
+            return self._nvcomp
+        return installed(box.nvcomp)
 
     def end(self) -> None:
         """Leaves no process and no thread behind."""
@@ -180,7 +207,7 @@ class _Create:
                 chunks = [chunk for chunk in pack.chunks if (chunk.base is not None) == differing]
                 table.locate("journal", 0, chunks)
 
-    def _work(self, crew: Crew, source: UnitSource, window: Window) -> float:
+    def _work(self, crew: Crew, source: UnitSource, window: Window, auto: Auto | None) -> float:
         """Until every entry is written; gives the time at which the scan had ended."""
         link, progress = self._link, self._link.progress
         scanned = 0.0
@@ -200,6 +227,20 @@ class _Create:
                 if not len(window) and crew.is_idle:
                     return scanned
             crew.take_answers(wait=not source.is_eager or crew.is_full)
+            if auto is not None and auto.is_due():
+                self._reconsider(crew, auto)
+
+    def _reconsider(self, crew: Crew, auto: Auto) -> None:
+        """Lets the engines come to rest, and goes on with what `auto` chooses then."""
+        while not crew.is_idle:
+            self._link.check()
+            crew.take_answers(wait=True)
+        crew.finish()
+        change = auto.decide()
+        self._use(change.gpu)
+        if self._nvcomp is not None:
+            self._journal.choose(self._nvcomp)
+        crew.change(*change)
 
     def _pack_list(self, table: ChunkTable) -> bytes:
         return encode_packs(self._request.snapshot, table.pack_list())

@@ -9,6 +9,7 @@ from .create_messages import BundleDone, StoredPack, StretchDone
 from .create_source import UnitSource, Work
 from .create_window import Slot
 from .errors import WorkerError
+from .gpu.uplink import Watch
 from .gpu.use import GpuUse
 from .journal import Journal
 from .memory_plan import MemoryPlan
@@ -41,6 +42,7 @@ class Crew:
         self._plan = plan
         self._request = request
         self._gpu = gpu
+        self._gone = 0
         # One unit more than threads, so that none waits for the next.
         self._credits = plan.threads + 1
         self._in_work = [0] * plan.engines
@@ -50,13 +52,19 @@ class Crew:
         self._warned = False
 
     def attend(
-        self, source: UnitSource, table: ChunkTable, journal: Journal, desk: OperatorDesk
+        self,
+        source: UnitSource,
+        table: ChunkTable,
+        journal: Journal,
+        desk: OperatorDesk,
+        watch: Watch,
     ) -> None:
         """Says whom answers go to; before the first unit."""
         self._source = source
         self._table = table
         self._journal = journal
         self._desk = desk
+        self._watch = watch
         desk.start(lambda error: self._events.put((0, ("failed", error))))
 
     @property
@@ -87,7 +95,7 @@ class Crew:
             return
 
     def finish(self) -> None:
-        """Has everything sent that is packed, and ends the engines."""
+        """Has everything sent that is packed, and ends the engines; no unit is in work then."""
         if self._pool is None:
             return
         for engine in range(self._plan.engines):
@@ -96,6 +104,15 @@ class Crew:
             self._link.check()
             self.take_answers(wait=True)
         self._pool.close()
+
+    def change(self, plan: MemoryPlan, gpu: GpuUse | None) -> None:
+        """Goes on with other engines, which start with the next unit. `finish` comes first."""
+        # Packs are known by the engine that made them: no two may share a number.
+        self._gone += self._plan.engines
+        self._plan, self._gpu, self._pool = plan, gpu, None
+        self._credits = plan.threads + 1
+        self._in_work = [0] * plan.engines
+        self._flushed = 0
 
     def kill(self) -> None:
         """Ends the engines at once."""
@@ -108,6 +125,7 @@ class Crew:
             self._pool = self._start()
         engine = self._in_work.index(min(self._in_work))
         self._in_work[engine] += 1
+        self._watch.saw(unit)
         self._pool.send(engine, ("unit", unit))
 
     def _start(self) -> "EnginePool":
@@ -145,7 +163,7 @@ class Crew:
         elif kind == "progress":
             self._show(engine, *message[1:])
         else:
-            self._events.put((engine, message))
+            self._events.put((self._gone + engine, message))
 
     def _answer(self, engine: int, ticket: int, value: object) -> None:
         if self._pool is None:
@@ -162,6 +180,7 @@ class Crew:
     ) -> None:
         progress = self._link.progress
         progress.add(raw=raw, stored=stored, transferred=transferred)
+        self._watch.count(stored, transferred)
         for slot, state in states.items():
             part = self._plan.first_part(engine) + slot
             if state is None:
@@ -174,7 +193,7 @@ class Crew:
         if kind == "failed":
             raise value if isinstance(value, BaseException) else WorkerError("WORKER", str(value))
         if kind == "done":
-            self._in_work[engine] -= 1
+            self._in_work[engine - self._gone] -= 1
             self._take_done(engine, value)
         elif kind == "stored":
             self._take_stored(engine, value)

@@ -1,32 +1,28 @@
 """A dry run: what a snapshot would hold, and how well a sample of it shrinks. Nothing is stored."""
 
 import os
+import random
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .codecs.base import Encoded
-from .codecs.choose import encode_chunk
 from .create_window import Tally
 from .cut import Piece, plan
 from .entry import CHUNK_MAX, Entry
 from .errors import WorkerError
 from .file_state import Lost, open_file
-from .gpu.use import GpuUse, gpu_use
-from .native import BytesLike, blake3
+from .gpu.choice import choose
+from .gpu.measuring import measured
+from .gpu.uplink import remembered
+from .gpu.use import GPU_CODECS, GpuUse, gpu_use
 from .protocol import CreateRequest
 from .roots import Root
 from .scan import Scan
 from .serve import Box
 from .session import Link
 
-if TYPE_CHECKING:
-    from .gpu.payload import GpuCodecName
-
 _MOST = 16
 """Chunks in the sample: enough to tell weights from text, little enough to take about a second."""
-_CODECS = ("zstd", "none")
-_GPU_CODECS: "tuple[GpuCodecName, ...]" = ("gzstd", "ans")
 
 
 def run(
@@ -56,15 +52,24 @@ def run(
     scanned = time.monotonic() - started
     entries = [entry for _, _, entry in sorted(largest, reverse=True)[:_MOST]]
     chunks = [chunk for entry in entries for chunk in _chunks(roots, entry, len(entries))]
+    # Time may be over before the last of them, and the first are all of one file.
+    random.Random(0).shuffle(chunks)
     link.check()
+    uplink = remembered(box.private, request.repository)
+    table = measured(
+        [chunk for chunk in chunks if chunk[0]],
+        gpu,
+        lanes=(box.cpus, len(gpu[0].devices) if gpu else 0),
+        level=request.level,
+        warn=lambda why: link.warn("gpu", b"", why),
+    )
     return {
         "counts": tally.counts(link.warnings["unreadable"]),
         "bytes": {"raw": tally.raw},
         "seconds": {"scan": round(scanned, 3), "total": round(time.monotonic() - started, 3)},
-        "sample": [
-            *(_measured(link, chunks, codec, request.level) for codec in _CODECS),
-            *(row for use in gpu if (row := _on_gpu(link, chunks, use, request.level))),
-        ],
+        "sample": [one.fields() for one in table],
+        **({"choice": choose(table, uplink).fields()} if request.codec == "auto" else {}),
+        **({} if uplink is None else {"uplink": round(uplink)}),
         "warnings": dict(link.warnings),
         "notes": dict(link.notes),
     }
@@ -75,43 +80,11 @@ def _gpu_uses(request: CreateRequest, box: Box) -> list[GpuUse]:
     if request.codec in ("zstd", "none"):
         return []
     try:
-        return [gpu_use(codec, box.nvcomp, box.native, box.gpus) for codec in _GPU_CODECS]
+        return [gpu_use(codec, box.nvcomp, box.native, box.gpus) for codec in GPU_CODECS]
     except WorkerError:
         if request.codec != "auto":
             raise
         return []
-
-
-def _on_gpu(
-    link: Link, chunks: list[tuple[bytes, int | None]], use: GpuUse, level: int
-) -> dict[str, Any] | None:
-    """Measures a GPU codec, the CPU's part in it included; None for one that does not work."""
-    from .gpu.batch import Batch  # noqa: PLC0415 - few boxes have a GPU
-    from .gpu.codec import GpuCodec  # noqa: PLC0415
-
-    stored = 0
-
-    def add(data: BytesLike, _: bytes, width: int | None, coded: Encoded | None) -> None:
-        nonlocal stored
-        stored += (coded or encode_chunk(data, width, "auto", level)).length
-
-    codec = GpuCodec(use.setting(0), use.codec, lambda why: link.warn("gpu", b"", why))
-    try:
-        if codec.ready() is not None:
-            return None
-        started = time.monotonic()
-        batch = Batch(codec, add)
-        for data, width in chunks:
-            link.check()
-            raw_hash = blake3(data)
-            if data and not batch.take(data, raw_hash, width):
-                add(data, raw_hash, width, None)
-        batch.flush()
-    finally:
-        codec.close()
-    seconds = round(time.monotonic() - started, 3)
-    raw = sum(len(data) for data, _ in chunks)
-    return {"codec": use.codec, "raw": raw, "stored": stored, "seconds": seconds}
 
 
 def _chunks(roots: list[Root], entry: Entry, files: int) -> list[tuple[bytes, int | None]]:
@@ -132,17 +105,3 @@ def _chunks(roots: list[Root], entry: Entry, files: int) -> list[tuple[bytes, in
         finally:
             os.close(fd)
     return []
-
-
-def _measured(
-    link: Link, chunks: list[tuple[bytes, int | None]], codec: str, level: int
-) -> dict[str, Any]:
-    raw = stored = 0
-    started = time.monotonic()
-    for data, width in chunks:
-        link.check()
-        if data:
-            raw += len(data)
-            stored += encode_chunk(data, width, codec, level).length
-    seconds = round(time.monotonic() - started, 3)
-    return {"codec": codec, "raw": raw, "stored": stored, "seconds": seconds}

@@ -16,7 +16,16 @@ from typing import Any
 from .box import PrivateDir
 from .byte_string import from_json, to_json
 from .create_messages import Chunk, Span, StoredPack
-from .entry import Entry, Stat, digest, json_text
+from .entry import (
+    DELTAS,
+    PACK_MAX,
+    Entry,
+    Stat,
+    decode_chunk_record,
+    digest,
+    json_text,
+    wide,
+)
 from .errors import WorkerError
 from .parent import unchanged
 
@@ -26,6 +35,8 @@ _LARGEST = 1 << 30
 _FILES_MOST = 250_000
 _LINE_MOST = 8 << 20
 _WAITING_MOST = 800
+# What may come of a line that is whole and yet nothing this worker writes.
+_ODD = (WorkerError, KeyError, TypeError, ValueError, IndexError, OverflowError)
 # Every hand-over wakes the writing thread, which takes the interpreter from the one that works.
 _GATHERED_MOST = 64
 
@@ -43,6 +54,7 @@ class Journal:
         self.packs: list[StoredPack] = []
         self._runs: list[tuple[str, int]] = []
         self._nvcomp: str | None = None
+        self._auto = False
         self._written_by: str | None = None
         self._files: dict[int, tuple[int, int, int]] = {}
         self._file = _open_locked(path)
@@ -51,20 +63,22 @@ class Journal:
         self._lock = threading.Lock()
         self._gathered: list[bytes] = []
         self._thread: threading.Thread | None = None
+        self._run: dict[str, Any] = {}
 
-    def load(self, parent: str | None, nvcomp: str | None = None) -> None:
+    def load(self, parent: str | None, nvcomp: str | None = None, auto: bool = False) -> None:
         """Reads earlier runs; forgets them when `parent` shows that they were committed.
 
-        Packs with ANS chunks count only if the same version of `nvcomp` is at hand that made them.
+        Packs with ANS chunks count only if the same version of `nvcomp` is at hand that made them,
+        and for `auto` only if it was not the operator who asked for them.
         """
-        self._nvcomp = nvcomp
+        self._nvcomp, self._auto = nvcomp, auto
         if os.fstat(self._file.fileno()).st_size > _LARGEST:
             self._file.truncate(0)
         end = 0
         for offset, length, value in self._lines():
             try:
                 self._take(offset, length, value)
-            except (WorkerError, KeyError, TypeError, ValueError, IndexError):
+            except _ODD:
                 break
             end = offset + length
         # A torn tail would make the next line unreadable.
@@ -78,8 +92,12 @@ class Journal:
         """Begins this run's lines."""
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
-        run = {"run": snapshot, "scannedAt": str(scanned_at)}
-        self._add(_json(run | ({"nvcomp": nvcomp} if nvcomp else {})), synced=True)
+        self._run = {"run": snapshot, "scannedAt": str(scanned_at)}
+        self._add(_json(self._run | ({"nvcomp": nvcomp} if nvcomp else {})), synced=True)
+
+    def choose(self, nvcomp: str) -> None:
+        """Notes that from here on `auto` has chunks coded with this version."""
+        self._add(_json(self._run | {"nvcomp": nvcomp, "chosen": True}), synced=True)
 
     def add_pack(self, pack: StoredPack) -> None:
         """Notes a pack that the store has accepted."""
@@ -109,7 +127,14 @@ class Journal:
         place = self._files.get(_place_key(entry.root, entry.path))
         if place is None:
             return None
-        offset, length, run = place
+        try:
+            return self._found(entry, *place)
+        except _ODD:
+            return None
+
+    def _found(
+        self, entry: Entry, offset: int, length: int, run: int
+    ) -> tuple[bytes, list[Span]] | None:
         value = _checked(os.pread(self._file.fileno(), length, offset))
         if value is None or value["file"] != [entry.root, to_json(entry.path)]:
             return None
@@ -125,6 +150,8 @@ class Journal:
         if not unchanged(entry, then, self._runs[run][1]):
             return None
         spans = [Span(o, digest(h), at, count) for o, h, at, count in value["spans"]]
+        if any(type(n) is not int or n < 0 for o, _, at, count in spans for n in (o, at, count)):
+            return None
         return digest(value["hash"]), spans
 
     def close(self) -> None:
@@ -178,17 +205,23 @@ class Journal:
 
     def _take(self, offset: int, length: int, value: dict[str, Any]) -> None:
         if "run" in value:
-            self._runs.append((str(value["run"]), int(value["scannedAt"])))
-            self._written_by = value.get("nvcomp")
+            self._runs.append((str(value["run"]), wide(value["scannedAt"])))
+            chosen = value.get("chosen") is True
+            self._written_by = None if self._auto and not chosen else value.get("nvcomp")
+        elif not self._runs:
+            raise ValueError
         elif "key" in value:
             number = len(self.packs)
             chunks = tuple(_chunk(number, fields) for fields in value["chunks"])
             kind, pin = value["pin"]
+            _check_pack(value["key"], value["length"], kind, pin)
             if self._nvcomp != self._written_by and any(one.codec == "ans" for one in chunks):
                 return
             self.packs.append(StoredPack(number, value["key"], value["length"], kind, pin, chunks))
         elif len(self._files) < _FILES_MOST:
             root, path = value["file"]
+            if type(root) is not int:
+                raise ValueError
             key = _place_key(root, from_json(path))
             self._files[key] = (offset, length, len(self._runs) - 1)
 
@@ -237,7 +270,10 @@ def _checked(line: bytes) -> dict[str, Any] | None:
     body = line[9:-1]
     if line[:9] != b"%08x " % zlib.crc32(body):
         return None
-    value = json.loads(body)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
     return value if isinstance(value, dict) else None
 
 
@@ -249,8 +285,23 @@ def _fields(chunk: Chunk) -> list[Any]:
 
 def _chunk(pack: int, fields: list[Any]) -> Chunk:
     raw_hash, raw, at, stored, frame, transform, codec, *base = fields
-    found = Chunk(digest(raw_hash), raw, pack, at, stored, digest(frame), transform, codec)
-    return found._replace(base=(base[0], digest(base[1]))) if base else found
+    line = {"chunk": 0, "hash": raw_hash, "raw": raw, "pack": pack, "at": at, "stored": stored}
+    line |= {"frame": frame, "transform": transform, "codec": codec}
+    record = decode_chunk_record(line)[1]
+    found = Chunk(record.hash, raw, pack, at, stored, record.frame, transform, codec)
+    if not base:
+        return found
+    operation, base_hash = base
+    if operation not in DELTAS:
+        raise ValueError
+    return found._replace(base=(operation, digest(base_hash)))
+
+
+def _check_pack(key: object, length: object, kind: object, pin: object) -> None:
+    if not (type(key) is type(kind) is type(pin) is str and type(length) is int):
+        raise ValueError
+    if not 0 < length <= PACK_MAX:
+        raise ValueError
 
 
 def _place_key(root: int, path: bytes) -> int:

@@ -292,6 +292,7 @@ class FakeOperator:
         self.earlier_asked: list[Json] = []
         self.allotted: dict[str, Json] = {}
         self.refuse_earlier = False
+        self.nvcomp: str | None = None
         self.on_message: Callable[[Json], None] = lambda message: None
         self.snapshot = ""
         self.parts = 1
@@ -380,7 +381,7 @@ class FakeOperator:
             self._hello.set()
         elif kind in ("result", "error"):
             self._answers.put(message)
-        elif kind in ("sign", "fetch", "settle", "earlier"):
+        elif kind in ("sign", "fetch", "settle", "earlier", "nvcomp"):
             if message["id"] in self._ids:
                 self.broken_rules.append(f"id {message['id']} twice")
             self._ids.add(message["id"])
@@ -411,6 +412,9 @@ class FakeOperator:
             key = f"index/{self.snapshot}/packs"
         self.allotted[key] = want
         return self.store.sign("PUT", key, want)
+
+    def _nvcomp(self, _: Json) -> Json:
+        return {"nvcomp": self.nvcomp}
 
     def _fetch(self, message: Json) -> Json:
         return {"urls": [self.store.sign("GET", key, {}) for key in message["keys"]]}

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 CodecName = Literal["ans", "gzstd", "zstd", "none"]
 BY_PORTABILITY: tuple[CodecName, ...] = ("zstd", "gzstd", "ans")
@@ -42,6 +42,11 @@ class Measured:
         """Raw bytes a second that get through both codec and uplink (stored bytes a second)."""
         return min(self.speed, uplink / self.ratio)
 
+    def fields(self) -> dict[str, Any]:
+        """The row of a dry run's table."""
+        shown: dict[str, Any] = {"codec": self.codec, "raw": self.raw, "stored": self.stored}
+        return shown | {"seconds": round(self.seconds, 6), "lanes": self.lanes}
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -50,12 +55,17 @@ class Choice:
     codec: CodecName
     why: str
 
+    def fields(self) -> dict[str, Any]:
+        """The `choice` of a result."""
+        return {"codec": self.codec, "why": self.why}
 
-def choose(measured: Sequence[Measured], uplink: float | None) -> Choice:
+
+def choose(measured: Sequence[Measured], uplink: float | None, sent: float | None = None) -> Choice:
     """Takes the most portable codec within 15 % of the fastest.
 
-    `uplink` is what the box sends, in bytes a second; None: not measured, and then nothing speaks
-    for giving up portability.
+    `uplink` is what the box can send, in bytes a second; None: not measured, and then nothing
+    speaks for giving up portability. `sent` is what got through with the most portable codec, if
+    that was seen: less than codec and uplink allow means that files are not read any faster.
     """
     found = {one.codec: one for one in measured if one.raw > 0 and one.stored > 0}
     candidates = [found[name] for name in BY_PORTABILITY if name in found]
@@ -64,10 +74,13 @@ def choose(measured: Sequence[Measured], uplink: float | None) -> Choice:
     if len(candidates) == 1:
         only = candidates[0]
         return Choice(only.codec, f"{only.codec}: no other codec runs on this box")
+    first = candidates[0]
     if uplink is None or uplink <= 0:
-        first = candidates[0]
-        return Choice(first.codec, f"{first.codec}: the uplink could not be measured")
+        return Choice(first.codec, f"{first.codec}: the uplink has not been measured yet")
     rates = {one.codec: one.until_stored(uplink) for one in candidates}
+    if sent is not None and sent / first.ratio * TIE < rates[first.codec]:
+        read = _rate(sent / first.ratio)
+        return Choice(first.codec, f"{first.codec}: files are read at {read}, no codec helps that")
     best = max(rates.values())
     chosen = next(one for one in candidates if rates[one.codec] * TIE >= best)
     return Choice(chosen.codec, _explain(chosen, candidates, rates, uplink))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .child import GpuSetting
     from .payload import GpuCodecName
 
+GPU_CODECS: "tuple[GpuCodecName, ...]" = ("gzstd", "ans")
+
 
 class GpuUse(NamedTuple):
     """What the engines of a run share; engines take the devices in turn."""
