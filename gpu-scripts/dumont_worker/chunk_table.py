@@ -145,8 +145,8 @@ class ChunkTable:
 
     def add_pack(self, source: str, owner: int, pack: StoredPack) -> None:
         """Notes a pack's key by where it comes from."""
-        record = PackRecord(pack.key, pack.length, pack.pin_kind, pack.pin_value)
-        self._packs[source, owner, pack.pack] = record
+        pin = (pack.pin_kind, pack.pin_value)
+        self._packs[source, owner, pack.pack] = PackRecord(pack.key, pack.length, *pin, pack.seal)
 
     def number(self, raw_hash: bytes) -> int | None:
         """The chunk's number in this index, given now if it has none; None while it is in work."""

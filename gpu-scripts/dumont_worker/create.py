@@ -27,6 +27,7 @@ from .protocol import CreateRequest
 from .roots import Root, resolve_roots
 from .rules import Rules
 from .scan import Scan, file_system_clock
+from .seal import Sealer
 from .serve import Box
 from .session import Link
 from .siblings import Siblings
@@ -40,6 +41,7 @@ def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
 
     Raises WorkerError, Cancelled.
     """
+    sealer = Sealer(request.seal) if request.seal is not None else None
     roots = resolve_roots(list(request.roots))
     scan = Scan(
         roots,
@@ -55,8 +57,9 @@ def run(link: Link, request: CreateRequest, box: Box) -> dict[str, Any]:
         return _described(roots, scan) | result | _left_out(scan)
     paths = [root.path for root in roots]
     journal = open_journal(box.private, request.repository, request.lineage, paths)
-    desk = OperatorDesk(link)
+    desk = OperatorDesk(link, sealer is not None)
     create = _Create(link, request, box, journal, desk)
+    create.sealer = sealer
     try:
         result = create.run(roots, scan)
         return _described(roots, scan) | result | _left_out(scan)
@@ -103,6 +106,7 @@ class _Create:
         self._box = box
         self._journal = journal
         self._desk = desk
+        self.sealer: Sealer | None = None
         self._crew: Crew | None = None
         self._nvcomp: str | None = None
         self._upload: IndexUpload | None = None
@@ -115,7 +119,9 @@ class _Create:
         devices = len(gpu.devices) if gpu is not None else 0
         self._use(gpu)
         scanned_at = min(file_system_clock(self._box.private.path), time.time_ns())
-        parent = open_parent(link, self._desk, request.parent, [root.path for root in roots])
+        sealed = self.sealer is not None
+        paths = [root.path for root in roots]
+        parent = open_parent(link, self._desk, request.parent, paths, sealed)
         chunks = 0 if parent is None else parent.chunk_count
         plans = partial(self._plan, chunks)
         plan = plans(devices)
@@ -123,7 +129,7 @@ class _Create:
         auto = Auto(link, request, self._box, plans, watch) if request.codec == "auto" else None
         parent_id = request.parent.id if request.parent is not None else None
         self._journal.load(parent_id, self._readable(auto), auto is not None)
-        upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled)
+        upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled, self.sealer)
         writer = IndexWriter(request.snapshot, scanned_at, upload.emit)
         table = ChunkTable(writer, parent)
         self._reuse_earlier(table)
@@ -178,7 +184,9 @@ class _Create:
 
     def _plan(self, chunks: int, gpus: int) -> MemoryPlan:
         request = self._request
-        return plan_memory(request.memory, request.parts, self._box.cpus, gpus, chunks)
+        sealed = self.sealer is not None
+        cpus = self._box.cpus
+        return plan_memory(request.memory, request.parts, cpus, gpus, chunks, sealed=sealed)
 
     def _use(self, gpu: GpuUse | None) -> None:
         """Notes which nvCOMP makes ANS chunks from now on."""
@@ -199,7 +207,9 @@ class _Create:
             self._upload.abandon()
 
     def _reuse_earlier(self, table: ChunkTable) -> None:
-        packs = accepted_packs(self._link, self._journal.packs)
+        sealed = self.sealer is not None
+        mine = [pack for pack in self._journal.packs if (pack.seal is not None) == sealed]
+        packs = accepted_packs(self._link, mine)
         # Bases first: what differs from one that is lost is lost as well.
         for differing in (False, True):
             for pack in packs:

@@ -141,6 +141,7 @@ class Crew:
             codec="none" if request.codec == "none" else "auto",
             level=request.level,
             pin=request.pin,
+            seal=request.seal,
             gpu=self._gpu,
         )
         told = {one.name: getattr(settings, one.name) for one in fields(Settings)}

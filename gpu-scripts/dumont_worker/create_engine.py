@@ -18,6 +18,7 @@ from .engine_meter import Meter
 from .gpu.use import GpuUse
 from .native import BytesLike
 from .pack_builder import BufferPool, PackBuilder, SealedPack
+from .seal import RunSeal, Sealer
 from .unit_reader import UnitReader
 from .upload import upload
 
@@ -43,6 +44,7 @@ class Settings:
     level: int
     """The highest zstd level; a link that keeps up gets level 1."""
     pin: str
+    seal: RunSeal | None
     gpu: GpuUse | None
 
 
@@ -74,8 +76,9 @@ class _Engine:
         self._behind = max(_BEHIND, self._slots // 2)
         self._level = settings.level
         self._chunks: dict[int, list[Chunk]] = {}
+        sealer = Sealer(settings.seal) if settings.seal is not None else None
         self._builders = [
-            PackBuilder(self._pool, settings.pin, self._next_pack, self._send_later)
+            PackBuilder(self._pool, settings.pin, self._next_pack, self._send_later, sealer)
             for _ in range(settings.threads)
         ]
 
@@ -176,8 +179,8 @@ class _Engine:
             self._pool.give_back(sealed.buffer)
             self._meter.idle(slot)
             self._count_on_the_way(-1)
-            pin = (sealed.pin_kind, sealed.pin_value)
-            self._port.send(("stored", StoredPack(sealed.number, key, sealed.length, *pin, chunks)))
+            what = (sealed.length, sealed.pin_kind, sealed.pin_value, chunks, sealed.seal)
+            self._port.send(("stored", StoredPack(sealed.number, key, *what)))
             with self._lock:
                 self._unsent -= 1
                 self._lock.notify_all()

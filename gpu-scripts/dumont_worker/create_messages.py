@@ -150,3 +150,4 @@ class StoredPack(NamedTuple):
     pin_kind: str
     pin_value: str
     chunks: tuple[Chunk, ...]
+    seal: str | None = None

@@ -319,9 +319,12 @@ def decode_chunk_record(line: Json) -> tuple[int, ChunkRecord]:
     transform, codec = line.get("transform"), line.get("codec")
     if transform not in TRANSFORMS or codec not in CODECS:
         raise integrity("a chunk with an unknown transform or codec")
-    raw, stored = whole_number(line, "raw", CHUNK_MAX), whole_number(line, "stored", CHUNK_MAX + 88)
-    # A frame is a header and a payload that is never longer than the raw bytes.
-    if raw < 1 or not 57 <= stored <= raw + 88:
+    raw, stored = (
+        whole_number(line, "raw", CHUNK_MAX),
+        whole_number(line, "stored", CHUNK_MAX + 104),
+    )
+    # A frame is a header and a payload that is never longer than the raw bytes; a seal adds 16.
+    if raw < 1 or not 57 <= stored <= raw + 104:
         raise integrity("a chunk of impossible length")
     at = whole_number(line, "at", PACK_MAX)
     if at + stored > PACK_MAX:

@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import delta
@@ -42,6 +43,10 @@ class FrameHeader:
 
 FindBase = Callable[[bytes], BytesLike]
 """Gives the raw bytes of the base with a raw hash; raises INTEGRITY when they cannot be had."""
+
+
+Unseal = Callable[[memoryview], BytesLike]
+"""Gives the frame in a sealed record; raises INTEGRITY."""
 
 
 DecodeAns = Callable[[BytesLike, str, int, bytes], BytesLike]
@@ -113,6 +118,17 @@ def parse_header(data: BytesLike) -> FrameHeader:
     return FrameHeader(length, TRANSFORMS[transform], CODECS[codec], raw, payload, raw_hash, base)
 
 
+def open_frame(
+    stored: BytesLike, raw_hash: bytes, frame_hash: bytes | None, unseal: Unseal | None
+) -> memoryview:
+    """Gives one frame out of what is stored, which is proven first; raises INTEGRITY."""
+    view = memoryview(stored)
+    with _naming(raw_hash):
+        if frame_hash is not None and blake3(view) != frame_hash:
+            raise integrity("the stored bytes have changed")
+        return view if unseal is None else memoryview(unseal(view))
+
+
 def decode_frame(  # noqa: PLR0913
     frame: BytesLike,
     raw_hash: bytes,
@@ -121,17 +137,17 @@ def decode_frame(  # noqa: PLR0913
     into: memoryview | None = None,
     *,
     find_base: FindBase | None = None,
+    unseal: Unseal | None = None,
 ) -> BytesLike:
     """Gives the raw bytes of one whole frame, proven to be those with `raw_hash`; raises INTEGRITY.
 
-    With `frame_hash` the stored bytes are proven before any of them is decoded. The result may be a
+    With `frame_hash` the stored bytes are proven before any of them is decoded, with `unseal` they
+    are a record that holds the frame. The result may be a
     view of `frame`, or `into`, memory of `raw_length` bytes that is used where it saves a copy.
     What `find_base` gives is proven too, for a difference from anything else is nothing.
     """
-    view = memoryview(frame)
-    try:
-        if frame_hash is not None and blake3(view) != frame_hash:
-            raise integrity("the stored bytes have changed")
+    view = open_frame(frame, raw_hash, frame_hash, unseal)
+    with _naming(raw_hash):
         header = parse_header(view)
         if header.length != len(view):
             raise integrity("a frame of another length")
@@ -142,11 +158,18 @@ def decode_frame(  # noqa: PLR0913
             raw = _undo(header, raw, header.base, find_base)
         if len(raw) != raw_length or blake3(raw) != raw_hash:
             raise integrity("the decoded bytes are not the chunk's")
+    return raw
+
+
+@contextmanager
+def _naming(raw_hash: bytes) -> Iterator[None]:
+    """Has what is wrong with a chunk say which."""
+    try:
+        yield
     except WorkerError as error:
         if error.code != "INTEGRITY":
             raise
         raise integrity(f"chunk {raw_hash.hex()[:16]}: {error.message}") from None
-    return raw
 
 
 def _decode(header: FrameHeader, payload: memoryview, into: memoryview | None) -> BytesLike:

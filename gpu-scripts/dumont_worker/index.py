@@ -25,6 +25,7 @@ from .entry import (
 from .errors import WorkerError, integrity
 from .merkle import MerkleTree
 from .quick_entry import quick_entry
+from .seal import SEAL
 
 SEGMENT_RAW = 16 << 20
 """Most bytes of a segment before compression, unless one line alone is longer."""
@@ -55,6 +56,8 @@ class PackRecord:
     length: int
     pin_kind: str
     pin_value: str
+    seal: str | None = None
+    """What opens it, but for a key; base64."""
 
 
 class IndexWriter:
@@ -327,7 +330,8 @@ def encode_packs(snapshot: str, packs: Iterable[PackRecord]) -> bytes:
     lines = [_line({"kind": "packs", "format": 1, "snapshot": snapshot})]
     for number, pack in enumerate(packs):
         pin = {"kind": pack.pin_kind, "value": pack.pin_value}
-        lines.append(_line({"pack": number, "key": pack.key, "length": pack.length, "pin": pin}))
+        fields = {"pack": number, "key": pack.key, "length": pack.length, "pin": pin}
+        lines.append(_line(fields if pack.seal is None else fields | {"seal": pack.seal}))
     gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
     return gzip.compress(b"".join(lines)) + gzip.flush()
 
@@ -336,8 +340,8 @@ _PACK_KEY = re.compile(r"packs/[0-9]{8}T[0-9]{6}Z-[a-z2-7]{6}/[0-9]+-[0-9]+-[A-Z
 _PIN_LENGTHS = {"crc32": 4, "md5": 16}
 
 
-def decode_packs(data: bytes, snapshot: str) -> list[PackRecord]:
-    """Reads a snapshot's list of packs; raises INTEGRITY."""
+def decode_packs(data: bytes, snapshot: str, sealed: bool = False) -> list[PackRecord]:
+    """Reads a snapshot's list of packs, all of them `sealed` or none; raises INTEGRITY."""
     lines = _lines(data)
     _check_header(_first(lines), "packs", snapshot)
     packs: list[PackRecord] = []
@@ -353,8 +357,17 @@ def decode_packs(data: bytes, snapshot: str) -> list[PackRecord]:
         if type(length) is not int or not 0 < length <= PACK_MAX:
             raise integrity(f"pack list of {snapshot}: impossible length")
         keys.add(key)
-        packs.append(PackRecord(key, length, *_pin(pin)))
+        packs.append(PackRecord(key, length, *_pin(pin), _seal(line, sealed)))
     return packs
+
+
+def _seal(line: Json, sealed: bool) -> str | None:
+    seal = line.get("seal")
+    if (seal is not None) != sealed:
+        raise integrity(f"a pack {'without' if sealed else 'with'} a seal")
+    if seal is not None and len(strict_base64(seal)) != SEAL:
+        raise integrity("a seal of another length")
+    return None if seal is None else str(seal)
 
 
 def _pin(pin: object) -> tuple[str, str]:

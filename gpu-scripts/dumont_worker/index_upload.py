@@ -9,18 +9,22 @@ from .cancellation import Flag
 from .errors import WorkerError, as_worker_error
 from .operator_desk import OperatorDesk
 from .pack_builder import pin_of
+from .seal import Kind, Sealer
 from .upload import upload
 
 
 class IndexUpload:
     """One thread that sends objects of the index; at most two wait, then `emit` does."""
 
-    def __init__(self, desk: OperatorDesk, pin_kind: str, cancelled: Flag) -> None:
+    def __init__(
+        self, desk: OperatorDesk, pin_kind: str, cancelled: Flag, sealer: Sealer | None = None
+    ) -> None:
         self.segments: list[dict[str, Any]] = []
         """What the manifest says of each segment."""
         self._desk = desk
         self._pin_kind = pin_kind
         self._cancelled = cancelled
+        self._sealer = sealer
         self._failure: WorkerError | None = None
         self._queue: queue.Queue[tuple[int, bytes] | None] = queue.Queue(maxsize=2)
         self._abandoned = threading.Event()
@@ -43,12 +47,17 @@ class IndexUpload:
         """Ends the thread when the create has failed; what it is sending ends by itself."""
         self._abandoned.set()
 
-    def send(self, kind: str, part: int, data: bytes) -> dict[str, Any]:
-        """Sends one object; gives its key, length and SHA-256."""
+    def send(self, kind: Kind, part: int, plain: bytes) -> dict[str, Any]:
+        """Sends one object; gives its key, length and SHA-256, and its seal if it has one."""
+        data: bytes | bytearray = plain
+        more = {}
+        if self._sealer is not None:
+            data, more["seal"] = self._sealer.whole(kind, plain)
         pin = {"kind": self._pin_kind, "value": pin_of(self._pin_kind, data)}
         wanted = {"kind": kind, "part": part, "length": len(data), "pin": pin}
         key = upload(self._desk, wanted, [data], None, self._cancelled)
-        return {"key": key, "length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        sha256 = hashlib.sha256(data).hexdigest()
+        return {"key": key, "length": len(data), "sha256": sha256, **more}
 
     def _put(self, item: tuple[int, bytes] | None) -> None:
         while True:

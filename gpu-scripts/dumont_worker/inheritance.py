@@ -11,6 +11,7 @@ from .journal import Journal
 from .operator_desk import OperatorDesk
 from .parent import ParentIndex, Source, unchanged
 from .protocol import ObjectRef, Parent
+from .seal import Kind, open_whole
 from .session import Link
 from .transfer import UrlExpired, get
 
@@ -19,16 +20,17 @@ _URLS = 3
 
 
 def open_parent(
-    link: Link, desk: OperatorDesk, parent: Parent | None, roots: list[bytes]
+    link: Link, desk: OperatorDesk, parent: Parent | None, roots: list[bytes], sealed: bool
 ) -> ParentIndex | None:
     """Reads the parent's packs and chunks; None when there is nothing that may be named."""
     if parent is None or not parent.reuse:
         return None
-    packs = decode_packs(fetch_checked(desk, parent.packs, link.cancelled), parent.id)
+    listed = fetch_checked(desk, parent.packs, "packs", link.cancelled)
+    packs = decode_packs(listed, parent.id, sealed)
     source = Source(
         parent.id,
         len(parent.segments),
-        lambda n: fetch_checked(desk, parent.segments[n], link.cancelled),
+        lambda n: fetch_checked(desk, parent.segments[n], "segment", link.cancelled),
         packs,
         list(parent.roots) if parent.roots is not None else roots,
         parent.reuse,
@@ -37,23 +39,24 @@ def open_parent(
     return ParentIndex(source, roots)
 
 
-def fetch_checked(desk: OperatorDesk, ref: ObjectRef, cancelled: Flag) -> bytes:
-    """Fetches an index object, proven to be the one the manifest names; raises INTEGRITY."""
+def fetch_checked(desk: OperatorDesk, ref: ObjectRef, kind: Kind, cancelled: Flag) -> bytes:
+    """Fetches an index object, proven to be the one the manifest names, and opens it; INTEGRITY."""
     if not 0 < ref.length <= SEGMENT_LIMIT:
         raise integrity(f"{ref.key} has an impossible length")
     for _ in range(_URLS - 1):
         try:
-            return _fetched(desk, ref, cancelled)
+            return _fetched(desk, ref, kind, cancelled)
         except UrlExpired:
             continue
-    return _fetched(desk, ref, cancelled)
+    return _fetched(desk, ref, kind, cancelled)
 
 
-def _fetched(desk: OperatorDesk, ref: ObjectRef, cancelled: Flag) -> bytes:
-    data = bytes(get(desk.fetch(ref.key), (0, ref.length - 1), None, None, cancelled))
+def _fetched(desk: OperatorDesk, ref: ObjectRef, kind: Kind, cancelled: Flag) -> bytes:
+    signed = desk.fetch(ref.key)
+    data = bytes(get(signed, (0, ref.length - 1), None, None, cancelled))
     if hashlib.sha256(data).hexdigest() != ref.sha256:
         raise integrity(f"{ref.key} is not what the manifest says")
-    return data
+    return open_whole(signed["seal"], kind, data)
 
 
 class Inheritance:

@@ -103,8 +103,8 @@ class Journal:
         """Notes a pack that the store has accepted."""
         chunks = [_fields(chunk) for chunk in pack.chunks]
         pin = [pack.pin_kind, pack.pin_value]
-        line = _json({"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks})
-        self._add(line, synced=True)
+        told = {"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks}
+        self._add(_json(told | ({"seal": pack.seal} if pack.seal else {})), synced=True)
 
     def add_file(self, entry: Entry, content: bytes, spans: Sequence[Span]) -> None:
         """Notes a file that was read whole and unchanged."""
@@ -217,7 +217,8 @@ class Journal:
             _check_pack(value["key"], value["length"], kind, pin)
             if self._nvcomp != self._written_by and any(one.codec == "ans" for one in chunks):
                 return
-            self.packs.append(StoredPack(number, value["key"], value["length"], kind, pin, chunks))
+            what = (value["length"], kind, pin, chunks, value.get("seal"))
+            self.packs.append(StoredPack(number, value["key"], *what))
         elif len(self._files) < _FILES_MOST:
             root, path = value["file"]
             if type(root) is not int:

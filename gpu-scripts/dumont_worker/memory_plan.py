@@ -13,6 +13,10 @@ CHUNKS_WITHIN = 50_000
 """So many have room in what the coordinator takes anyhow."""
 ENGINE = 44 * MIB
 THREAD = 34 * MIB
+SEALED = 10 * MIB
+"""Of every process besides, where what is stored is sealed."""
+SEALED_THREAD = 5 * MIB
+"""A frame before it is encrypted."""
 GPU_CODEC = 576 * MIB
 """Of an engine with a GPU codec: shared memory, chunks that wait, and two processes, each of whose
 CUDA contexts takes some 200 MiB."""
@@ -43,24 +47,28 @@ class MemoryPlan:
         return sum(self.parts[:engine])
 
 
-def plan_memory(memory: int, parts: int, cpus: int, gpus: int = 0, chunks: int = 0) -> MemoryPlan:
+def plan_memory(  # noqa: PLR0913
+    memory: int, parts: int, cpus: int, gpus: int = 0, chunks: int = 0, *, sealed: bool = False
+) -> MemoryPlan:
     """Plans for `memory` bytes and up to `parts` transfers at once; raises USAGE when none fits.
 
     With little memory engines go first, then compute threads, then parts, so that packs stay whole.
     `gpus`: how many GPUs are to code; every engine then has one of them. `chunks`: how many the
     parent has, which are held in tables besides.
     """
-    coordinator = COORDINATOR + max(0, chunks - CHUNKS_WITHIN) * CHUNK
-    engine = ENGINE + (GPU_CODEC if gpus else 0)
+    more = SEALED if sealed else 0
+    coordinator = COORDINATOR + max(0, chunks - CHUNKS_WITHIN) * CHUNK + more
+    engine = ENGINE + (GPU_CODEC if gpus else 0) + more
+    thread = THREAD + (SEALED_THREAD if sealed else 0)
     most = min(cpus, ENGINES_MOST, parts, *([ENGINES_A_GPU * gpus] if gpus else []))
     for engines in range(most, 0, -1):
         for threads in (2, 1):
-            left = memory - coordinator - engines * (engine + threads * THREAD)
+            left = memory - coordinator - engines * (engine + threads * thread)
             plan = _share(left, parts, engines, threads)
             # Rather fewer engines than fewer than half of the parts asked for.
             if plan is not None and (engines == threads == 1 or 2 * sum(plan.parts) >= parts):
                 return plan
-    least = coordinator + engine + THREAD + 2 * SMALLEST_PACK
+    least = coordinator + engine + thread + 2 * SMALLEST_PACK
     shown = f"{-(-least // MIB)} MiB"
     raise WorkerError(
         "USAGE",

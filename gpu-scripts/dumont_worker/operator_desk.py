@@ -8,6 +8,8 @@ from typing import Any
 
 from .cancellation import Cancelled
 from .errors import WorkerError, as_worker_error
+from .protocol import object_seal
+from .seal import check_alike
 from .session import Link
 
 # The operator's machine takes no more objects than this in one message.
@@ -20,8 +22,10 @@ Question = tuple[str, Any, Answer]
 class OperatorDesk:
     """Signs and settles through the link; several waiting `sign` questions become one message."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, sealed: bool = False) -> None:
+        """`sealed`: whether all that is fetched must be."""
         self._link = link
+        self._sealed = sealed
         self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
 
     def start(self, on_failure: Callable[[BaseException], None]) -> None:
@@ -52,8 +56,11 @@ class OperatorDesk:
         return self._link.request("settle", key=key).get("stored") is True
 
     def fetch(self, key: str) -> dict[str, Any]:
-        """Gives a signed GET for one object."""
-        return _signed(self._link.request("fetch", keys=[key]), 1)[0]
+        """Gives a signed GET for one object, `seal` among it: what opens the object, or None."""
+        signed = _signed(self._link.request("fetch", keys=[key]), 1)[0]
+        seal = object_seal(signed)
+        check_alike(key, seal, self._sealed)
+        return {**signed, "seal": seal}
 
     def _sign_all(self, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return _signed(self._link.request("sign", objects=wanted), len(wanted))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .direct import aligned
 from .native import BytesLike, blake3
+from .seal import TAG, SealedObject, Sealer
 
 Buffer = mmap.mmap
 
@@ -96,6 +97,8 @@ class SealedPack:
     length: int
     pin_kind: str
     pin_value: str
+    seal: str | None = None
+    """What opens it, but for a key; None where nothing is encrypted."""
 
     def content(self) -> memoryview:
         """The bytes of the object."""
@@ -112,7 +115,10 @@ class Place(NamedTuple):
 
 
 class PackBuilder:
-    """The open pack of one thread. `on_sealed` takes every full pack; it may block."""
+    """The open pack of one thread. `on_sealed` takes every full pack; it may block.
+
+    With a `sealer` each pack is encrypted, and what is said of frames is true of their records.
+    """
 
     def __init__(
         self,
@@ -120,11 +126,14 @@ class PackBuilder:
         pin_kind: str,
         next_number: Callable[[], int],
         on_sealed: Callable[[SealedPack], None],
+        sealer: Sealer | None = None,
     ) -> None:
         self._pool = pool
         self._pin_kind = pin_kind
         self._next_number = next_number
         self._on_sealed = on_sealed
+        self._sealer = sealer
+        self._object: SealedObject | None = None
         self._buffer: Buffer | None = None
         self._number = 0
         self._length = 0
@@ -133,20 +142,23 @@ class PackBuilder:
     def add(self, parts: Iterable[BytesLike]) -> Place:
         """Appends one frame given in parts, first sealing the pack when there is no room for it."""
         views = [memoryview(part).cast("B") for part in parts]
-        stored = sum([len(view) for view in views])
+        stored = sum([len(view) for view in views]) + (TAG if self._sealer is not None else 0)
         if self._buffer is not None and self._length + stored > self._pool.size:
             self.seal()
         if self._buffer is None:
             self._open()
-        buffer = self._buffer
-        if buffer is None or stored > self._pool.size:
+        buffer, at = self._buffer, self._length
+        if buffer is None or at + stored > self._pool.size:
             raise ValueError(f"a frame of {stored} bytes does not fit a pack")
-        at = self._length
-        target = memoryview(buffer)
-        for view in views:
-            target[self._length : self._length + len(view)] = view
-            self._length += len(view)
-        frame = target[at : self._length]
+        frame = memoryview(buffer)[at : at + stored]
+        if self._object is not None:
+            self._object.close(at, b"".join(views), frame)
+        else:
+            done = 0
+            for view in views:
+                frame[done : done + len(view)] = view
+                done += len(view)
+        self._length += stored
         self._checksum.update(frame)
         return Place(self._number, at, stored, blake3(frame))
 
@@ -155,7 +167,8 @@ class PackBuilder:
         if self._buffer is None:
             return
         value = b64encode(self._checksum.value()).decode()
-        sealed = SealedPack(self._number, self._buffer, self._length, self._pin_kind, value)
+        seal = self._object.seal if self._object is not None else None
+        sealed = SealedPack(self._number, self._buffer, self._length, self._pin_kind, value, seal)
         self._buffer = None
         self._on_sealed(sealed)
 
@@ -164,3 +177,10 @@ class PackBuilder:
         self._number = self._next_number()
         self._length = 0
         self._checksum = _checksum(self._pin_kind)
+        if self._sealer is None:
+            return
+        self._object = self._sealer.begin("pack")
+        header = self._object.header
+        memoryview(self._buffer)[: len(header)] = header
+        self._length = len(header)
+        self._checksum.update(memoryview(header))

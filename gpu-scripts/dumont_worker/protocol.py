@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast, get_args
 
-from .byte_string import from_json
+from .byte_string import from_json, strict_base64
 from .errors import WorkerError
+from .seal import HEADER, RUN_HEADER, ObjectSeal, RunSeal
 
 VERSION = 1
 MARKER = f"dumont-worker {VERSION}"
@@ -69,6 +70,7 @@ class CreateRequest:
     reread: bool
     pin: Literal["crc32", "md5"]
     dry_run: bool
+    seal: RunSeal | None
     parent: Parent | None
 
 
@@ -134,6 +136,7 @@ class TranscodeRequest:
     memory: int
     level: int
     pin: Literal["crc32", "md5"]
+    seal: RunSeal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +316,35 @@ def _parent(fields: _Fields) -> Parent:
     )
 
 
+def object_seal(signed: dict[str, Any]) -> ObjectSeal | None:
+    """What opens the object behind a URL of a reply to `fetch`; raises WORKER."""
+    found = _seal(_Fields(signed), HEADER)
+    return None if found is None else ObjectSeal(*found)
+
+
+def _run_seal(fields: _Fields) -> RunSeal | None:
+    found = _seal(fields, RUN_HEADER)
+    return None if found is None else RunSeal(*found)
+
+
+def _seal(fields: _Fields, header_length: int) -> tuple[bytes, bytes] | None:
+    """Header and secret; none of them is ever named in an error."""
+    if fields.value.get("seal") is None:
+        return None
+    told = fields.object("seal")
+    header, secret = (_bytes(told.text(name)) for name in ("header", "secret"))
+    if len(header) != header_length or header[:5] != b"dmtS\1" or len(secret) != 32:
+        raise _wrong(f"field {told.where[:-1]} has a wrong form")
+    return header, secret
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return strict_base64(text)
+    except WorkerError:
+        raise _wrong("field seal is not base64") from None
+
+
 def _roots(fields: _Fields, name: str, item: object) -> ManifestRoot:
     if not isinstance(item, dict):
         raise _wrong(f"field {fields.where}{name} holds something that is no object")
@@ -344,6 +376,7 @@ def _create(fields: _Fields) -> CreateRequest:
         reread=fields.flag("reread"),
         pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
         dry_run=fields.flag("dryRun"),
+        seal=_run_seal(fields),
         parent=None if fields.value.get("parent") is None else _parent(fields.object("parent")),
     )
 
@@ -401,6 +434,7 @@ def _transcode(fields: _Fields) -> TranscodeRequest:
         memory=fields.number("memory", 1, 1 << 50),
         level=fields.number("level", 1, 22),
         pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
+        seal=_run_seal(fields),
     )
 
 

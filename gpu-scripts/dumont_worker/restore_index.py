@@ -10,8 +10,9 @@ from . import transfer
 from .entry import ChunkRecord, Entry
 from .errors import WorkerError, integrity
 from .index import IndexReader, PackRecord, decode_packs
-from .protocol import ObjectRef, RestoreRequest
+from .protocol import ObjectRef, RestoreRequest, object_seal
 from .restore_scope import Layout, Placed, Scope, include_rule
+from .seal import Kind, check_alike, open_whole, require
 from .session import Link
 from .spool import Item, Spool
 from .target import join
@@ -29,12 +30,21 @@ Signed = dict[str, Any]
 
 
 class Urls:
-    """Signed GET URLs from the operator's machine, kept while they are fresh."""
+    """Signed GET URLs from the operator's machine, kept while they are fresh.
+
+    Each comes with `seal`: what opens the object, or None. The first tells what all must be.
+    """
 
     def __init__(self, link: Link) -> None:
         """Ask through `link`."""
         self._link = link
         self._known: dict[str, tuple[Signed, float]] = {}
+        self._sealed: bool | None = None
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the snapshot is sealed, as its first URL has told."""
+        return self._sealed is True
 
     def get(self, key: str, ahead: list[str] | None = None) -> Signed:
         """Return the URL of a key; what is needed next is asked for in the same message."""
@@ -70,11 +80,18 @@ class Urls:
         for key, signed in zip(keys, urls, strict=True):
             if not isinstance(signed, dict) or signed.get("key") != key:
                 raise WorkerError("WORKER", "the operator's machine gave a URL of another key")
-            self._known[key] = ({"url": signed["url"], "headers": signed["headers"]}, now)
+            seal = object_seal(signed)
+            if self._sealed is None:
+                self._sealed = seal is not None
+                if seal is not None:
+                    require()
+            check_alike(key, seal, self._sealed)
+            told = {"url": signed["url"], "headers": signed["headers"], "seal": seal}
+            self._known[key] = (told, now)
 
 
-def fetch_object(link: Link, urls: Urls, wanted: ObjectRef) -> bytes:
-    """Fetch one index object and prove its length and SHA-256.
+def fetch_object(link: Link, urls: Urls, wanted: ObjectRef, kind: Kind) -> bytes:
+    """Fetch one index object, prove its length and SHA-256, and open it.
 
     WorkerError INTEGRITY when it is another.
     """
@@ -83,13 +100,14 @@ def fetch_object(link: Link, urls: Urls, wanted: ObjectRef) -> bytes:
     for _ in range(RENEWALS):
         try:
             span = (0, wanted.length - 1)
-            data = transfer.get(urls.get(wanted.key), span, None, None, link.cancelled)
+            signed = urls.get(wanted.key)
+            data = transfer.get(signed, span, None, None, link.cancelled)
         except transfer.UrlExpired:
             urls.renew(wanted.key)
             continue
         if hashlib.sha256(data).hexdigest() != wanted.sha256:
             raise integrity(f"{wanted.key} is damaged: its SHA-256 is not what the manifest says")
-        return bytes(data)
+        return open_whole(signed["seal"], kind, bytes(data))
     raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
 
 
@@ -176,10 +194,11 @@ def read_index(
     """
     ahead = [request.packs.key, *(segment.key for segment in request.segments)]
     urls.get(request.packs.key, ahead)
-    packs = decode_packs(fetch_object(link, urls, request.packs), request.snapshot)
+    listed = fetch_object(link, urls, request.packs, "packs")
+    packs = decode_packs(listed, request.snapshot, urls.sealed)
     index = Index(packs, ChunkTable(), spool, set())
     scope = Scope(request.roots, layout, include_rule(request.include))
-    segments = (fetch_object(link, urls, wanted) for wanted in request.segments)
+    segments = (fetch_object(link, urls, wanted, "segment") for wanted in request.segments)
     for line in IndexReader(segments, request.snapshot, packs):
         if isinstance(line, Entry):
             for placed in scope.place(line):

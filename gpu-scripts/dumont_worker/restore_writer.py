@@ -14,13 +14,14 @@ from .compare import READ, Action, same_content
 from .content_hash import BLOCK
 from .direct import DirectWriter
 from .errors import WorkerError, integrity
-from .frame import decode_frame
+from .frame import Unseal, decode_frame
 from .metadata import Meta, Policy
 from .native import BytesLike, blake3
 from .newborn import Newborn
 from .restore_bases import Bases
 from .restore_holders import Place
 from .restore_run import Failure, failure_of
+from .seal import SealedObject, opener
 from .target import Directories
 
 _OPEN_FILES = 64
@@ -50,6 +51,7 @@ class Task:
     """What the buffers lie in."""
     fetched: int = 0
     held: int = 0
+    openers: dict[int, SealedObject] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -62,6 +64,15 @@ class Task:
             if of == pack and first <= at and at + stored <= first + len(buffer):
                 return buffer[at - first : at - first + stored]
         return None
+
+    def unseal(self, pack: int, at: int) -> Unseal | None:
+        """Return what opens a record; None where nothing is sealed."""
+        seal = self.signed[pack]["seal"]
+        if seal is None:
+            return None
+        if pack not in self.openers:
+            self.openers[pack] = opener(seal, "pack")
+        return partial(self.openers[pack].open, at)
 
 
 Piece = tuple[memoryview, int, int, int]
@@ -170,11 +181,12 @@ class Writer:
     def _proven(self, frame: Frame, room: memoryview, base: int | None = None) -> BytesLike:
         """Return the chunk of a frame; one that is damaged is fetched once more, by itself."""
         pack, at, stored, raw_length, raw_hash, frame_hash = frame
-        data = self._task.frame(pack, at, stored)
+        what = (raw_hash, raw_length, frame_hash, room)
+        data, unseal = self._task.frame(pack, at, stored), self._task.unseal(pack, at)
         if data is not None:
             find = partial(self._base, base, True)
             try:
-                return decode_frame(data, raw_hash, raw_length, frame_hash, room, find_base=find)
+                return decode_frame(data, *what, find_base=find, unseal=unseal)
             except WorkerError as error:
                 if error.code != "INTEGRITY":
                     raise
@@ -183,7 +195,7 @@ class Writer:
         try:
             again = transfer.get(signed, span, None, None, self._engine.cancelled)
             self._task.fetched += stored
-            return decode_frame(again, raw_hash, raw_length, frame_hash, room, find_base=find)
+            return decode_frame(again, *what, find_base=find, unseal=unseal)
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise

@@ -9,7 +9,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from . import box, native, protocol, restored
+from . import box, native, protocol, restored, seal
 from .byte_string import to_json
 from .cancellation import Cancelled
 from .errors import WorkerError, as_worker_error
@@ -102,7 +102,8 @@ def _capabilities() -> list[str]:
     except WorkerError as error:
         print(error.message, file=sys.stderr)
         return []
-    return ["ordered", "planes2", "planes2of4", "planes4", "xor", "zstd"]
+    sealing = [seal.CAPABILITY] if seal.is_available() else []
+    return [*sealing, "ordered", "planes2", "planes2of4", "planes4", "xor", "zstd"]
 
 
 def _answer(link: Link, request: Request, this: Box) -> None:

@@ -4,6 +4,7 @@ import itertools
 import queue
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from . import transfer
@@ -12,7 +13,7 @@ from .codecs.choose import encode_chunk
 from .create_messages import Chunk
 from .entry import ChunkRecord, Entry
 from .errors import WorkerError, as_worker_error
-from .frame import HEADER, decode_ans_with, decode_frame, encode_frame
+from .frame import HEADER, decode_ans_with, decode_frame, encode_frame, open_frame
 from .gpu.decoder import AnsDecoder
 from .gpu.use import gpu_use
 from .index import IndexReader, IndexSummary, IndexWriter, PackRecord, decode_packs, encode_packs
@@ -23,6 +24,7 @@ from .operator_desk import OperatorDesk
 from .pack_builder import BufferPool, PackBuilder, SealedPack
 from .planes import WIDTHS
 from .protocol import TranscodeRequest
+from .seal import Sealer, opener
 from .serve import Box
 from .session import Link
 from .upload import upload
@@ -39,21 +41,25 @@ def run(link: Link, request: TranscodeRequest, box: Box) -> dict[str, Any]:
     Raises WorkerError: BOX_UNSUITABLE, INTEGRITY for what is not as it was stored; Cancelled.
     """
     started = time.monotonic()
+    sealer = Sealer(request.seal) if request.seal is not None else None
     gpu = gpu_use("ans", box.nvcomp, box.native, box.gpus)
     decoder = AnsDecoder(gpu.setting(0))
     decode_ans_with(decoder)
     try:
         link.progress.phase("transfer")
-        return _Transcode(link, request).run() | {"seconds": round(time.monotonic() - started, 3)}
+        return _Transcode(link, request, sealer).run() | {
+            "seconds": round(time.monotonic() - started, 3)
+        }
     finally:
         decoder.close()
 
 
 class _Transcode:
-    def __init__(self, link: Link, request: TranscodeRequest) -> None:
+    def __init__(self, link: Link, request: TranscodeRequest, sealer: Sealer | None) -> None:
         self._link = link
         self._request = request
-        self._desk = OperatorDesk(link)
+        self._sealer = sealer
+        self._desk = OperatorDesk(link, sealer is not None)
         self._todo: queue.SimpleQueue[tuple[int, ChunkRecord]] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._failure: WorkerError | None = None
@@ -61,8 +67,8 @@ class _Transcode:
         self._own: dict[int, PackRecord] = {}
         self._moved: dict[int, Chunk] = {}
         source = request.source
-        listed = fetch_checked(self._desk, source.packs, link.cancelled)
-        self._packs = decode_packs(listed, source.id)
+        listed = fetch_checked(self._desk, source.packs, "packs", link.cancelled)
+        self._packs = decode_packs(listed, source.id, sealer is not None)
 
     def run(self) -> dict[str, Any]:
         """Codes anew what needs it, then writes the index."""
@@ -77,7 +83,7 @@ class _Transcode:
 
     def _read(self) -> IndexReader:
         source, cancelled = self._request.source, self._link.cancelled
-        segments = (fetch_checked(self._desk, ref, cancelled) for ref in source.segments)
+        segments = (fetch_checked(self._desk, ref, "segment", cancelled) for ref in source.segments)
         return IndexReader(segments, source.id, self._packs)
 
     def _code(self) -> None:
@@ -111,16 +117,18 @@ class _Transcode:
 
     def _work(self, part: int, pool: BufferPool) -> None:
         def send(sealed: SealedPack) -> None:
-            pin = {"kind": sealed.pin_kind, "value": sealed.pin_value}
+            kind, value = sealed.pin_kind, sealed.pin_value
+            pin = {"kind": kind, "value": value}
             wanted = {"kind": "pack", "part": part, "length": sealed.length, "pin": pin}
             content = sealed.content()
             key = upload(self._desk, wanted, [content], None, self._ended)
             content.release()
             pool.give_back(sealed.buffer)
-            self._own[sealed.number] = PackRecord(key, sealed.length, *pin.values())
+            self._own[sealed.number] = PackRecord(key, sealed.length, kind, value, sealed.seal)
             self._link.progress.add(transferred=sealed.length)
 
-        builder = PackBuilder(pool, self._request.pin, lambda: next(self._numbers), send)
+        numbers = self._numbers
+        builder = PackBuilder(pool, self._request.pin, lambda: next(numbers), send, self._sealer)
         while not self._ended.is_set():
             try:
                 number, record = self._todo.get_nowait()
@@ -128,7 +136,7 @@ class _Transcode:
                 builder.seal()
                 return
             frame = self._fetch(record)
-            raw = decode_frame(frame, record.hash, record.raw, record.frame)
+            raw = decode_frame(frame, record.hash, record.raw)
             # Without planes a payload begins with the width that was coded.
             width = WIDTHS.get(record.transform) or frame[HEADER]
             encoded = encode_chunk(raw, width, "auto", self._request.level)
@@ -139,17 +147,22 @@ class _Transcode:
             self._link.progress.add(raw=record.raw, stored=place.stored)
 
     def _fetch(self, record: ChunkRecord) -> memoryview:
+        """Gives a frame, proven to be the one that was stored."""
         key, span = self._packs[record.pack].key, (record.at, record.at + record.stored - 1)
         for _ in range(_URLS):
             try:
-                return transfer.get(self._desk.fetch(key), span, None, None, self._ended)
+                signed = self._desk.fetch(key)
+                stored = transfer.get(signed, span, None, None, self._ended)
+                seal = signed["seal"]
+                unseal = seal and partial(opener(seal, "pack").open, record.at)
+                return open_frame(stored, record.hash, record.frame, unseal)
             except transfer.UrlExpired:
                 continue
         raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
 
     def _write(self, scanned_at: int) -> dict[str, Any]:
         request = self._request
-        send = IndexUpload(self._desk, request.pin, self._link.cancelled)
+        send = IndexUpload(self._desk, request.pin, self._link.cancelled, self._sealer)
         packs: dict[PackRecord, int] = {}
         totals = Totals(stored=sum(pack.length for pack in self._own.values()))
         try:

@@ -108,10 +108,33 @@ class FakeStore:
             headers = {"content-length": str(want["length"]), "if-none-match": "*"}
             name = "x-amz-checksum-crc32" if want["pin"]["kind"] == "crc32" else "content-md5"
             headers[name] = want["pin"]["value"]
+        more = self.opening(key) if method == "GET" else {}
         with self.lock:
             self.signed[token] = {"method": method, "key": key, "headers": headers}
         url = f"http://127.0.0.1:{self.server.server_port}/{key}?token={token}"
-        return {"key": key, "url": url, "headers": headers}
+        return {"key": key, "url": url, "headers": headers, **more}
+
+    def seal_run(self) -> Json | None:
+        """What a run on a box gets to seal with; see sealing.SealedStore."""
+        return None
+
+    def opening(self, key: str) -> Json:
+        """What a reply to `fetch` says of an object besides."""
+        return {}
+
+    def plain(self, ref: Json) -> bytes:
+        """An object of the index, opened."""
+        return self.objects[ref["key"]]
+
+    def rewrite(self, ref: Json, plain: bytes) -> None:
+        """Puts another content into an object of the index."""
+        self.objects[ref["key"]] = plain
+        ref |= {"length": len(plain), "sha256": hashlib.sha256(plain).hexdigest()}
+
+    def unseal(self, key: str, seal: str | None, at: int) -> Callable[[memoryview], bytes] | None:
+        """What opens the record of a pack at this offset."""
+        assert seal is None
+        return None
 
     def put(self, request: BaseHTTPRequestHandler) -> None:
         key = self._allowed(request, "PUT")
@@ -346,6 +369,7 @@ class FakeOperator:
             "repository": REPOSITORY,
             "lineage": LINEAGE,
             "roots": [os.fspath(root) for root in roots],
+            "seal": self.store.seal_run(),
             **CREATE,
             **fields,
         }

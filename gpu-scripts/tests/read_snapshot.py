@@ -20,7 +20,8 @@ class Snapshot:
         self.store = store
         self.result = result
         index = result["index"]
-        self.packs: list[PackRecord] = decode_packs(self._object(index["packs"]), snapshot)
+        listed, sealed = self._object(index["packs"]), "seal" in index["packs"]
+        self.packs: list[PackRecord] = decode_packs(listed, snapshot, sealed)
         segments = [self._object(segment) for segment in index["segments"]]
         reader = IndexReader(segments, snapshot, self.packs)
         self.chunks: list[ChunkRecord] = []
@@ -64,7 +65,9 @@ class Snapshot:
             # Depth 1: a base is never a difference itself.
             assert base is None or self.chunks[base[1]].base is None
             whole = self._chunk(base[1]) if base is not None else b""
-            raw = decode_frame(frame, *what, find_base=lambda _: whole)
+            listed = self.packs[record.pack]
+            unseal = self.store.unseal(listed.key, listed.seal, record.at)
+            raw = decode_frame(frame, *what, find_base=lambda _: whole, unseal=unseal)
             self._decoded[number] = bytes(raw)
         return self._decoded[number]
 
@@ -72,7 +75,7 @@ class Snapshot:
         data = self.store.objects[ref["key"]]
         assert len(data) == ref["length"]
         assert hashlib.sha256(data).hexdigest() == ref["sha256"]
-        return data
+        return self.store.plain(ref)
 
 
 def assert_same(snapshot: Snapshot, root: Path, number: int = 0) -> None:

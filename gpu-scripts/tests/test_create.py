@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import hashlib
 import json
 import os
 import random
@@ -45,15 +44,13 @@ def operator(store: FakeStore, tmp_path: Path) -> Iterator[FakeOperator]:
 
 def pretend_ctime(store: FakeStore, segment: dict[str, Any], path: Path) -> None:
     """Makes a parent's index say that a file has the change time it has now."""
-    lines = gzip.decompress(store.objects[segment["key"]]).splitlines(keepends=True)
+    lines = gzip.decompress(store.plain(segment)).splitlines(keepends=True)
     for number, line in enumerate(lines):
         value = json.loads(line)
         if value.get("path") == path.name and "stat" in value:
             value["stat"]["ctime"] = str(path.stat().st_ctime_ns)
             lines[number] = json.dumps(value, separators=(",", ":")).encode() + b"\n"
-    data = gzip.compress(b"".join(lines))
-    store.objects[segment["key"]] = data
-    segment |= {"length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    store.rewrite(segment, gzip.compress(b"".join(lines)))
 
 
 def noise(length: int, seed: int = 1) -> bytes:
@@ -93,12 +90,10 @@ def safetensors(path: Path, tensors: list[bytes]) -> None:
 def scanned_later(store: FakeStore, parent: dict[str, Any]) -> dict[str, Any]:
     """The same parent as if its scan had begun in an hour, so that fresh files count as settled."""
     for segment in parent["segments"]:
-        lines = gzip.decompress(store.objects[segment["key"]]).split(b"\n", 1)
+        lines = gzip.decompress(store.plain(segment)).split(b"\n", 1)
         header = json.loads(lines[0])
         header["scannedAt"] = str(int(header["scannedAt"]) + 3600 * 10**9)
-        data = gzip.compress(json.dumps(header).encode() + b"\n" + lines[1])
-        store.objects[segment["key"]] = data
-        segment |= {"length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        store.rewrite(segment, gzip.compress(json.dumps(header).encode() + b"\n" + lines[1]))
     return parent
 
 

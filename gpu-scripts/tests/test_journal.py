@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,33 @@ def test_nothing_behind_a_damaged_line_is_believed(path: bytes) -> None:
     journal = loaded(path)
     assert journal.packs == []
     assert journal.find(entry()) is None
+    journal.close()
+
+
+RUN_LINE = b'{"run":"20261123T140200Z-k3f7qz","scannedAt":"5"}'
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"{"],
+        [b"[" * 100_000],
+        [b"\xff"],
+        [b'{"key":"packs/a/0-0-0","length":5,"pin":["crc32","OuWuBA=="],"chunks":[]}'],
+        [RUN_LINE, b'{"key":"packs/a/0-0-0","length":-5,"pin":["crc32","OuWuBA=="],"chunks":[]}'],
+        [RUN_LINE, b'{"key":7,"length":5,"pin":["crc32","OuWuBA=="],"chunks":[]}'],
+        [RUN_LINE, b'{"file":[0,"a"]}'],
+        [RUN_LINE, b'{"file":[0,"a"],"stat":[1e999,"5","5","1","2","3"]}'],
+        [RUN_LINE, b'{"file":[[],"a"]}'],
+        [b'{"file":[0,"a"]}'],
+    ],
+)
+def test_a_whole_line_that_lies_is_not_believed_either(path: bytes, lines: list[bytes]) -> None:
+    with open(path, "wb") as file:
+        file.writelines(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines)
+    journal = loaded(path)
+    assert journal.packs == []
+    assert journal.find(entry(b"a")) is None
     journal.close()
 
 

@@ -34,6 +34,7 @@ def start(operator: FakeOperator, created: dict[str, Any]) -> None:
     asked = {"source": {"id": operator.snapshot, **source}, "level": 3, "pin": "crc32"}
     operator.snapshot = snapshot_id(7)
     fields = {"parts": operator.parts, "memory": 1 << 30}
+    asked |= {"seal": operator.store.seal_run()}
     operator.send("transcode", id=500, snapshot=operator.snapshot, **asked, **fields)
 
 
