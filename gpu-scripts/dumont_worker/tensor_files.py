@@ -41,7 +41,7 @@ def find_tensors(fd: int, size: int) -> Layout | None:
         OddError,
         ValueError,
         TypeError,
-        KeyError,
+        LookupError,
         RecursionError,
         OverflowError,
         struct.error,

@@ -228,6 +228,19 @@ VALID = [
 ]
 
 
+def test_an_archive_that_leaves_out_its_long_numbers_is_any_other_file() -> None:
+    content = bytearray(torch_zip([b"a" * 100]))
+    at = content.index(b"PK\x01\x02", content.index(b"archive/data/0") + 100)
+    # The stored length is said to stand in a field of 64 bits, of which there is none.
+    struct.pack_into("<L", content, at + 20, 0xFFFFFFFF)
+    name = struct.unpack_from("<H", content, at + 28)[0]
+    content[at + 46 + name : at + 46 + name] = struct.pack("<2H", 1, 0)
+    struct.pack_into("<H", content, at + 30, 4)
+    end = content.rindex(b"PK\x05\x06")
+    struct.pack_into("<L", content, end + 12, struct.unpack_from("<L", content, end + 12)[0] + 4)
+    assert layout(bytes(content)) is None
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(VALID), st.data())
 def test_no_damage_to_a_header_makes_tensors_overlap_or_leave_the_file(
