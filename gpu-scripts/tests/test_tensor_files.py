@@ -230,7 +230,7 @@ VALID = [
 
 def test_an_archive_that_leaves_out_its_long_numbers_is_any_other_file() -> None:
     content = bytearray(torch_zip([b"a" * 100]))
-    at = content.index(b"PK\x01\x02", content.index(b"archive/data/0") + 100)
+    at = content.rindex(b"archive/data/0") - 46
     # The stored length is said to stand in a field of 64 bits, of which there is none.
     struct.pack_into("<L", content, at + 20, 0xFFFFFFFF)
     name = struct.unpack_from("<H", content, at + 28)[0]
