@@ -77,7 +77,7 @@ Interrupted, the same command goes on with what it rented.`
     }),
     'env-file': Flags.string({
       helpValue: 'FILE',
-      summary: 'values of the environment, a line NAME=value each; they are never stored',
+      summary: 'values of the environment, a line NAME=value each; only a sealed store keeps any',
     }),
     'ready-hook': Flags.string({
       helpValue: 'CMD',

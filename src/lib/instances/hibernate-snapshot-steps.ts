@@ -3,6 +3,7 @@ import {untrusted} from '../untrusted.js'
 import {runHook} from './box-hook.js'
 import type {Taken} from './hibernate-request.js'
 import {known, recordState, type HibernateRun, type StepDeed} from './hibernate-run.js'
+import {keptValues} from './kept-values.js'
 import type {Refusal} from './receipt-terms.js'
 
 const PAUSE_MS = 5000
@@ -84,6 +85,7 @@ export const record: StepDeed = async (run, signal) => {
   const receipt = known(run.receipt, 'a receipt')
   const {saved} = known(run.taken, 'a snapshot')
   const provenAt = new Date(receipt.issuedAt).toISOString()
+  const values = await keptValues(run, signal)
   run.record = await recordState(
     run,
     'protected',
@@ -91,6 +93,7 @@ export const record: StepDeed = async (run, signal) => {
       snapshot: {...saved, provenAt},
       endedAt: null,
       discarded: receipt.discarded.map((path) => path.slice(0, 1024)).slice(0, 256),
+      ...(values && {values}),
     },
     signal,
   )

@@ -14,6 +14,7 @@ export function draftFrom(
     successors: last?.successors ?? [],
     endedAt: last?.endedAt ?? null,
     discarded: last?.discarded ?? [],
+    ...(last?.values && {values: last.values}),
   }
 }
 

@@ -62,6 +62,8 @@ export async function appendRecord(
     const sequence = (last?.sequence ?? -1) + 1
     const at = new Date(await store.now(signal)).toISOString()
     const next: InstanceRecord = {...draft, format: 1, sequence, at, owner}
+    if (next.values && store.keys?.protection !== 'sealed')
+      throw new RangeError('values of an environment belong into sealed stores only')
     const outcome = await createSettled(store, keyAt(of, sequence), encodeRecord(next), signal)
     if (outcome !== 'different') return next
   }

@@ -4,6 +4,8 @@ import {untrusted} from '../untrusted.js'
 
 /** A record with everything it may hold is far below this. */
 const LIMIT = 262_144
+/** Vendors take 32 KiB. */
+const VALUES = 65_536
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const money = v.pipe(v.number(), v.finite(), v.minValue(0))
@@ -33,6 +35,11 @@ const spec = v.strictObject({
   envNames: v.pipe(v.array(name), v.maxLength(1024)),
   market,
 })
+
+const environment = v.pipe(
+  v.record(name, v.string()),
+  v.check((values) => JSON.stringify(values).length <= VALUES, 'more values than a record holds'),
+)
 
 const whose = {provider: name, account: name, id: name}
 
@@ -105,11 +112,13 @@ const record = v.strictObject({
   endedAt: v.nullable(time),
   /** Paths outside the snapshot that the operator gave up by name. */
   discarded: v.pipe(v.array(text), v.maxLength(256)),
+  /** Values of the environment by name; in sealed stores only. */
+  values: v.exactOptional(environment),
 })
 
 /**
  * What is known of one instance: each record of its log is whole, so the last one says everything. It holds names of
- * environment values and never a value, no start script, no login and no token.
+ * environment values, the values themselves only where it is encrypted, and no start script, no login and no token.
  */
 export type InstanceRecord = v.InferOutput<typeof record>
 export type RecordState = InstanceRecord['state']
@@ -144,6 +153,7 @@ export function parseRecord(bytes: Uint8Array, key: string): InstanceRecord {
 }
 
 export const RECORD_LIMIT = LIMIT
+export const VALUES_LIMIT = VALUES
 
 function parseJson(bytes: Uint8Array, key: string): unknown {
   try {

@@ -28,7 +28,7 @@ export interface WakeRequest {
   readonly hours?: number
   readonly count: number
   readonly dryRun: boolean
-  /** Values by name; never stored. */
+  /** Values by name, before those of a sealed record. */
   readonly env: Readonly<Record<string, string>>
   readonly publicKeys: readonly string[]
   /** A command line for `sh -c` on the box. */

@@ -42,7 +42,8 @@ export async function wake(
     const {account} = await provider.whoami(signal)
     const source = await findWakeSource(request, {account, service}, signal)
     const journal = openJournal(stateDir, repository.id, clock)
-    const awakening = {request, service, parts, journal, account, source}
+    const env = {...source.record?.values, ...request.env}
+    const awakening = {request: {...request, env}, service, parts, journal, account, source}
     report({kind: 'step', step: 'look', state: 'done'})
     const result = await bring(awakening, signal)
     const seconds = (clock.now() - begun) / 1000

@@ -129,6 +129,8 @@ export interface Provider {
   list(filter?: {readonly label?: string}, signal?: AbortSignal): Promise<readonly Instance[]>
   /** An absent instance has the phase `gone`: that is no error. */
   get(id: string, signal?: AbortSignal): Promise<Instance>
+  /** Values of the environment its renter gave it, without what the vendor adds: for encrypted records only, never shown. */
+  values?(id: string, signal?: AbortSignal): Promise<Readonly<Record<string, string>>>
   search?(spec: Spec, options?: SearchOptions, signal?: AbortSignal): Promise<readonly Offer[]>
   /**
    * Rents; never repeated by itself. Rejects with `AMBIGUOUS` when the vendor may have done it all the same:

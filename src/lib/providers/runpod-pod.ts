@@ -56,6 +56,14 @@ const MONTH_HOURS = 720
 /** What the vendor itself puts there, and renews on a new pod. */
 const VENDOR_NAMES: ReadonlySet<string> = new Set(['JUPYTER_PASSWORD', 'PUBLIC_KEY'])
 
+/** What the renter of a pod put into its environment, by name: for encrypted records only. */
+export const podValues = v.pipe(
+  v.object({env: v.fallback(v.record(v.string(), v.string()), {})}),
+  v.transform(({env}) =>
+    Object.fromEntries(Object.entries(env).filter(([name]) => !VENDOR_NAMES.has(name))),
+  ),
+)
+
 export const COMMUNITY = 'COMMUNITY'
 
 export function podInstance(pod: Pod): Instance {

@@ -17,7 +17,7 @@ import {podRequest} from './runpod-create.js'
 import {runpodFailure} from './runpod-failure.js'
 import {withAccountKeys} from './runpod-keys.js'
 import {catalogSchema, cloudOf, leastCuda, parsePlace, runpodOffers} from './runpod-offers.js'
-import {podInstance, podSchema} from './runpod-pod.js'
+import {podInstance, podSchema, podValues} from './runpod-pod.js'
 import {told} from './told.js'
 import {VendorApi, type VendorApiOptions} from './vendor-api.js'
 
@@ -104,6 +104,12 @@ export class RunpodProvider implements Provider {
     if (!pod) return goneInstance(id)
     if (pod.id !== id) throw this.#api.failure(operation, 'PROTOCOL', 'another pod was told')
     return podInstance(pod)
+  }
+
+  async values(id: string, signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    const operation = 'values'
+    const path = `/v2/pods/${this.#api.checkedId(id, operation)}`
+    return this.#api.call({operation, method: 'GET', path, schema: podValues}, signal)
   }
 
   async search(

@@ -16,6 +16,7 @@ import {type VastAnswer, type VastCall, VastHttp, type VastHttpOptions} from './
 import {getVast, listVast} from './vast-instances.js'
 import {vastOffers, vastQuery} from './vast-offers.js'
 import {vastResult} from './vast-result.js'
+import {vastValues} from './vast-values.js'
 
 const DESTROY_TRIES = 6
 const MOST_COMMAND = 512
@@ -64,6 +65,10 @@ export class VastProvider implements Required<Provider> {
 
   async get(id: string, signal?: AbortSignal): Promise<Instance> {
     return getVast(this.#http, checkedId(id, 'get'), signal)
+  }
+
+  async values(id: string, signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    return vastValues(this.#http, checkedId(id, 'values'), signal)
   }
 
   async search(

@@ -57,6 +57,10 @@ export class FakeVendor {
   readonly contracts: Contract[] = []
   readonly destroyed: {readonly id: string; readonly kind: DestroyProof['kind']}[] = []
   readonly creates: string[] = []
+  /** What every create was given for the environment. */
+  readonly environments: Readonly<Record<string, string>>[] = []
+  /** Values of every box's environment; undefined: they cannot be asked for. */
+  values: Readonly<Record<string, string>> | undefined
   readonly calls: string[] = []
   offers: Offer[] = []
   fates: Fate[] = []
@@ -130,6 +134,9 @@ export class FakeVendor {
           const found = this.visible.find((one) => one.id === id)
           return found ? this.#show(found) : goneInstance(id)
         }),
+      ...(this.values && {
+        values: async () => this.#answer('values', () => this.values ?? {}),
+      }),
       search: async () => this.#answer('search', () => this.offers),
       create: async (taken, request) =>
         this.#answer('create', () => ({id: this.#create(taken, request)})),
@@ -169,7 +176,8 @@ export class FakeVendor {
     throw new ProviderError(operation === 'create' ? 'AMBIGUOUS' : 'TRANSPORT', where, 'no reply')
   }
 
-  #create(taken: Offer, {label, spec}: CreateRequest): string {
+  #create(taken: Offer, {env, label, spec}: CreateRequest): string {
+    this.environments.push(env)
     const fate = this.fates.shift() ?? {}
     const id = String((this.#next += 1))
     this.creates.push(id)

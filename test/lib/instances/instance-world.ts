@@ -19,6 +19,8 @@ import {mintDestroyProof} from '../../../src/lib/providers/destroy-proof.js'
 import type {ExecResult, Session} from '../../../src/lib/remote/session.js'
 import {surveyManifests} from '../../../src/lib/snapshots/manifests.js'
 import type {RestoreSummary} from '../../../src/lib/snapshots/restore-snapshot.js'
+import type {StoreKeys} from '../../../src/lib/seal/store-keys.js'
+import {keyedStore} from '../../../src/lib/store/keyed-store.js'
 import {MemoryStore} from '../../../src/lib/store/memory-store.js'
 import {openRepository} from '../../../src/lib/store/repository.js'
 import type {Store} from '../../../src/lib/store/store.js'
@@ -44,7 +46,9 @@ const ALIVE: Mortal = (act) => act()
 export class InstanceWorld {
   readonly clock = new HastyClock()
   readonly vendor = new FakeVendor(this.clock)
-  readonly store: Store = new MemoryStore({clock: this.clock})
+  /** What lies in the store. */
+  readonly inner = new MemoryStore({clock: this.clock})
+  readonly store: Store
   readonly stateDir = mkdtempSync(join(tmpdir(), 'instances-'))
   readonly boxes = new Map<string, FakeBox>()
   readonly events: ProgressEvent[] = []
@@ -60,6 +64,10 @@ export class InstanceWorld {
   provisioning = 0
   #random = 0
   #taken = 0
+
+  constructor(keys?: StoreKeys) {
+    this.store = keys ? keyedStore(this.inner, keys) : this.inner
+  }
 
   async open(): Promise<this> {
     await openRepository(this.store, {create: true})

@@ -45,6 +45,12 @@ describe('RunPod', () => {
       expect(JSON.stringify(pod)).not.toMatch(/secret/)
     })
 
+    test('and the values only when asked for them, without what the vendor put there', async () => {
+      const env = {HF_TOKEN: 'hf_secret', PUBLIC_KEY: KEY, JUPYTER_PASSWORD: 'pw_secret'}
+      const {id} = desk.fake.add({env})
+      expect(await desk.runpod.values(id)).toEqual({HF_TOKEN: 'hf_secret'})
+    })
+
     test.each<[string, Phase]>([
       ['PROVISIONING', 'provisioning'],
       ['STARTING', 'starting'],

@@ -128,6 +128,25 @@ describe('getting one', () => {
       })
     }))
 
+  test('values of its environment are told apart, without what the vendor put there', () =>
+    withVast({}, async (fake, client) => {
+      const env = {HF_TOKEN: 'hf_secret', JUPYTER_TOKEN: 'of the vendor', '-p 80:80': '1'}
+      const {id} = await fake.rent({env})
+      expect(JSON.stringify(await client.get(String(id)))).not.toContain('hf_secret')
+      expect(await client.values(String(id))).toEqual({HF_TOKEN: 'hf_secret'})
+    }))
+
+  test.each([[null], ['gone']])('no values come from %j', (instances) =>
+    withVast({}, async (fake, client) => {
+      const {id} = await fake.rent({})
+      fake.faults.inject({fault: {kind: 'edit', edit: () => ({instances: {extra_env: instances}})}})
+      const values = client.values(String(id))
+      await (instances === null
+        ? expect(values).resolves.toEqual({})
+        : expect(values).rejects.toMatchObject({failure: 'PROTOCOL'}))
+    }),
+  )
+
   test('once destroyed it is gone: the vendor answers 200 and null (7)', () =>
     withVast({}, async (fake, client) => {
       const box = await fake.rent()
