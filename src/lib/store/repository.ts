@@ -1,5 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import {DumontError} from '../errors.js'
+import type {Protection} from '../seal/store-keys.js'
 import {untrusted} from '../untrusted.js'
 import {probeStore} from './probe.js'
 import {createSettled} from './settle.js'
@@ -13,6 +14,15 @@ export interface Repository {
   readonly created: string
   /** The checksum this store holds uploads to. */
   readonly pin: PinKind
+  /** What its keys do; a store without keys has none. */
+  readonly protection?: Protection
+}
+
+/** How a store with keys begins. */
+export interface Founding {
+  readonly protection: Protection
+  /** Puts in place what opens the store; `dumont.json` is written only after it, so that no store is ever without a way in. */
+  prepare(repository: string): Promise<void>
 }
 
 export interface OpenedRepository extends Repository {
@@ -27,12 +37,12 @@ const FORMAT = 1
 const LIMIT = 64 * 1024
 
 /**
- * Reads the repository of a store. At first use `create: true` tests the store and writes `dumont.json`; without it nothing is
- * written and the answer is undefined. Rejects with FORMAT_NEWER, INTEGRITY, STORE_UNSUITABLE and the store's own errors.
+ * Reads the repository of a store. At first use `create: true` tests the store and writes `dumont.json`, with keys where there is
+ * a `founding`; without it nothing is written and the answer is undefined. Rejects with FORMAT_NEWER, INTEGRITY, STORE_UNSUITABLE and the store's own errors.
  */
 export function openRepository(
   store: Store,
-  options: {readonly create: true},
+  options: {readonly create: true; readonly founding?: Founding},
   signal?: AbortSignal,
 ): Promise<OpenedRepository>
 export function openRepository(
@@ -42,23 +52,26 @@ export function openRepository(
 ): Promise<OpenedRepository | undefined>
 export async function openRepository(
   store: Store,
-  {create}: {readonly create: boolean},
+  {create, founding}: {readonly create: boolean; readonly founding?: Founding},
   signal?: AbortSignal,
 ): Promise<OpenedRepository | undefined> {
   const existing = await readRepository(store, signal)
   if (existing) return {...existing, isNew: false, notes: []}
   await refuseHeadless(store, signal)
-  return create ? createRepository(store, signal) : undefined
+  return create ? createRepository(store, founding, signal) : undefined
 }
 
 async function createRepository(
   store: Store,
+  founding: Founding | undefined,
   signal: AbortSignal | undefined,
 ): Promise<OpenedRepository> {
   const {pin, notes} = await probeStore(store, signal)
   const id = randomBytes(16).toString('hex')
   const created = new Date(await store.now(signal)).toISOString()
-  const body = Buffer.from(`${JSON.stringify({format: FORMAT, id, created, pin})}\n`)
+  await founding?.prepare(id)
+  const {protection} = founding ?? {}
+  const body = Buffer.from(`${JSON.stringify({format: FORMAT, id, created, pin, protection})}\n`)
   const outcome = await createSettled(store, KEY, body, signal)
   // Of two first users at once, the one who comes second takes what the first wrote.
   const written = await readRepository(store, signal)
@@ -86,7 +99,7 @@ async function refuseHeadless(store: Store, signal: AbortSignal | undefined): Pr
 }
 
 function parseRepository(store: Store, bytes: Uint8Array): Repository {
-  const {format, id, created, pin} = parseObject(store, bytes)
+  const {format, id, created, pin, protection} = parseObject(store, bytes)
   if (typeof format === 'number' && Number.isInteger(format) && format > FORMAT)
     throw new DumontError(
       'FORMAT_NEWER',
@@ -103,7 +116,19 @@ function parseRepository(store: Store, bytes: Uint8Array): Repository {
     Number.isFinite(Date.parse(created)) &&
     (pin === 'crc32' || pin === 'md5')
   if (!isWhole) throw damaged(store, bytes)
-  return {id, created, pin}
+  return {id, created, pin, ...protectionOf(store, protection)}
+}
+
+/** Whoever does not know how a store is protected must not write there as if it were not. */
+function protectionOf(store: Store, value: unknown): {readonly protection?: Protection} {
+  if (value === undefined) return {}
+  if (value === 'sealed' || value === 'authenticated') return {protection: value}
+  const shown = untrusted(JSON.stringify(value), 40)
+  throw new DumontError(
+    'FORMAT_NEWER',
+    `${store.url} is protected in a way this dumont does not know: ${shown}`,
+    {hint: 'update dumont'},
+  )
 }
 
 function parseObject(store: Store, bytes: Uint8Array): Record<string, unknown> {

@@ -23,6 +23,45 @@ describe('a repository', () => {
     expect(await openRepository(store, {create: true})).toEqual({...rest, isNew: false, notes: []})
   })
 
+  test.each(['sealed', 'authenticated'])('may be %s', async (protection) => {
+    const store = await storeWith({'dumont.json': JSON.stringify({...whole, protection})})
+    expect(await openRepository(store, {create: true})).toMatchObject({protection})
+  })
+
+  test.each(['quantum', '', null, 1, {}])(
+    'protected by %j needs another dumont',
+    async (protection) => {
+      const store = await storeWith({'dumont.json': JSON.stringify({...whole, protection})})
+      await expect(openRepository(store, {create: true})).rejects.toMatchObject({
+        code: 'FORMAT_NEWER',
+        hint: 'update dumont',
+      })
+    },
+  )
+
+  test('with keys exists only after what opens it', async () => {
+    const store = await storeWith({})
+    const prepare = async (id: string) => {
+      expect(await store.head('dumont.json')).toBeUndefined()
+      await store.put(`keys/${id}.json`, Buffer.from('x'))
+    }
+    const founding = {prepare, protection: 'sealed'} as const
+    const {id, isNew} = await openRepository(store, {create: true, founding})
+    expect(isNew).toBe(true)
+    expect(await openRepository(store, {create: false})).toMatchObject({id, protection: 'sealed'})
+    expect(await store.head(`keys/${id}.json`)).toBeDefined()
+    await store.close()
+  })
+
+  test('does not begin when what opens it cannot be put in place', async () => {
+    const store = await storeWith({})
+    const prepare = () => Promise.reject(new Error('disk full'))
+    const founding = {prepare, protection: 'sealed'} as const
+    await expect(openRepository(store, {create: true, founding})).rejects.toThrow('disk full')
+    expect(await store.head('dumont.json')).toBeUndefined()
+    await store.close()
+  })
+
   test('of a newer format is refused with both versions named', async () => {
     const store = await storeWith({'dumont.json': JSON.stringify({format: 7, other: 'things'})})
     await expect(openRepository(store, {create: false})).rejects.toMatchObject({
