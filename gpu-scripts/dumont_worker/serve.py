@@ -25,6 +25,7 @@ _DEEDS: dict[type, str] = {
     protocol.CreateRequest: "create",
     protocol.RestoreRequest: "restore",
     protocol.TranscodeRequest: "transcode",
+    protocol.VerifyRequest: "verify",
 }
 
 

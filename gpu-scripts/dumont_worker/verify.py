@@ -1,0 +1,298 @@
+"""Read packs of a snapshot and say what is wrong with them.
+
+That is this box's word: it saves the operator's machine the reading, and proves nothing to it.
+"""
+
+import queue
+import threading
+import time
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import md5
+from typing import Any
+
+from . import transfer
+from .entry import Entry
+from .errors import WorkerError, as_worker_error, integrity
+from .frame import decode_ans_with, decode_frame, open_frame
+from .index import IndexReader, PackRecord, decode_packs
+from .memory_plan import COORDINATOR, MIB
+from .native import BytesLike
+from .protocol import VerifyRequest
+from .restore import gpu_decoding
+from .restore_index import RENEWALS, ChunkTable, Signed, Urls, fetch_object
+from .seal import opener
+from .serve import Box
+from .session import Link
+
+_THREADS_MOST = 16
+_DECODING = 20 * MIB
+"""A frame, a chunk in every shape that it takes, and what it differs from."""
+_AHEAD = 32
+_MOST_TOLD = 5000
+"""Chunks named in one message; where more are damaged, all of the pack count."""
+
+
+def run(link: Link, request: VerifyRequest, box: Box) -> dict[str, Any]:
+    """Tell of each pack that was asked for with `checked`; give the fields of `result`.
+
+    Cancelled, and WorkerError: INTEGRITY for a damaged index, BOX_UNSUITABLE, UNREACHABLE.
+    """
+    started = time.monotonic()
+    link.progress.phase("index")
+    with ExitStack() as stack:
+        verify = _Verify(link, request)
+        if request.decode and verify.needs_gpu():
+            gpu = gpu_decoding(box)
+            if gpu is None:
+                raise WorkerError(
+                    "BOX_UNSUITABLE",
+                    "the snapshot needs an NVIDIA GPU with nvCOMP to be decoded",
+                    "choose a box with one, or give --level stored",
+                )
+            from .gpu.decoder import AnsDecoder  # noqa: PLC0415 - few snapshots need it
+
+            decoder = AnsDecoder(gpu.setting(0))
+            stack.callback(decoder.close)
+            decode_ans_with(decoder)
+        link.progress.phase("transfer")
+        verify.all()
+    return verify.totals | {"seconds": round(time.monotonic() - started, 3)}
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is wrong with one pack."""
+
+    reason: str | None = None
+    chunks: list[int] = field(default_factory=list)
+    bases: set[int] = field(default_factory=set)
+
+
+class _Verify:
+    def __init__(self, link: Link, request: VerifyRequest) -> None:
+        self._link = link
+        self._request = request
+        self._urls = Urls(link)
+        self._asking = threading.Lock()
+        self._ended = threading.Event()
+        self._failure: WorkerError | None = None
+        self._told = threading.Lock()
+        self.totals = {"packs": 0, "bytes": 0, "besides": 0}
+        ahead = [ref.key for ref in request.segments]
+        self._urls.get(request.packs.key, ahead)
+        listed = fetch_object(link, self._urls, request.packs, "packs")
+        self._packs = decode_packs(listed, request.snapshot, self._urls.sealed)
+        self._table = ChunkTable()
+        segments = (fetch_object(link, self._urls, ref, "segment") for ref in request.segments)
+        for line in IndexReader(segments, request.snapshot, self._packs):
+            if not isinstance(line, Entry):
+                self._table.add(line[1])
+            if len(self._table) % 1024 == 0:
+                link.check()
+        self._todo = _numbers(request.ranges, len(self._packs))
+        wanted = set(self._todo)
+        self._chunks: dict[int, list[int]] = {pack: [] for pack in self._todo}
+        for chunk, pack in enumerate(self._table.pack):
+            if pack in wanted:
+                self._chunks[pack].append(chunk)
+
+    def needs_gpu(self) -> bool:
+        """Tell whether only nvCOMP decodes some of what is to be read."""
+        return any(self._table.needs_gpu(one) for some in self._chunks.values() for one in some)
+
+    def all(self) -> None:
+        """Read every pack that was asked for; raises the first failure that is not damage."""
+        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place in range(len(self._todo)):
+            todo.put(place)
+        largest = max((self._packs[pack].length for pack in self._todo), default=0)
+        room = (self._request.memory - COORDINATOR) // (largest + _DECODING)
+        count = max(1, min(_THREADS_MOST, self._request.parts, room, len(self._todo)))
+        threads = [
+            threading.Thread(target=self._guarded, args=(part, todo), daemon=True)
+            for part in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.1)
+                    self._link.check()
+        finally:
+            # Those that are left stop at their next look.
+            self._ended.set()
+        if self._failure is not None:
+            raise self._failure
+
+    def _guarded(self, part: int, todo: queue.SimpleQueue[int]) -> None:
+        try:
+            while not self._ended.is_set():
+                try:
+                    place = todo.get_nowait()
+                except queue.Empty:
+                    return
+                self._look(part, place)
+        except BaseException as error:
+            self._failure = self._failure or as_worker_error(error)
+            self._ended.set()
+
+    def _look(self, part: int, place: int) -> None:
+        number = self._todo[place]
+        pack, chunks = self._packs[number], self._chunks[number]
+        besides = 0
+        try:
+            signed, data = self._fetch(number, (0, pack.length - 1), part)
+        except WorkerError as error:
+            if error.code != "INTEGRITY":
+                raise
+            found = _Found(error.message, list(chunks))
+        else:
+            found, besides = self._check(number, signed, data)
+        finally:
+            self._link.progress.idle(part)
+        self._link.progress.add(raw=pack.length, transferred=pack.length)
+        with self._told:
+            self.totals["packs"] += 1
+            self.totals["bytes"] += pack.length
+            self.totals["besides"] += besides
+        self._link.send(
+            "checked",
+            pack=number,
+            reason=found.reason and found.reason[:500],
+            chunks=found.chunks if len(found.chunks) <= _MOST_TOLD else None,
+            bases=sorted(found.bases)[:_MOST_TOLD],
+        )
+
+    def _fetch(
+        self, number: int, span: tuple[int, int], part: int | None = None
+    ) -> tuple[Signed, memoryview]:
+        """Give bytes of a pack, with the URL that they came by; WorkerError as `transfer.get`."""
+        key = self._packs[number].key
+        ahead = [self._packs[pack].key for pack in self._todo if pack > number][:_AHEAD]
+
+        def show(done: int, attempt: int) -> None:
+            if part is not None:
+                self._link.progress.part(part, done, span[1] - span[0] + 1, attempt)
+
+        for _ in range(RENEWALS):
+            with self._asking:
+                signed = self._urls.get(key, ahead)
+            try:
+                return signed, transfer.get(signed, span, None, show, self._ended)
+            except transfer.UrlExpired:
+                with self._asking:
+                    self._urls.renew(key)
+        raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
+
+    def _check(self, number: int, signed: Signed, data: memoryview) -> tuple[_Found, int]:
+        """Look at one pack's bytes; give what is wrong, and how much was read of other packs."""
+        found = _Found()
+        bases = _Bases(self._base)
+        # Before anything else: decoding may use the frame's own memory.
+        is_whole = has_pin(self._packs[number], data)
+        chunks = self._chunks[number]
+        # Those that differ from the same chunk follow one another, so that it is read once.
+        for chunk in sorted(chunks, key=lambda one: (self._table.base(one) or 0, one)):
+            if self._ended.is_set():
+                break
+            flaw = self._flaw(chunk, signed, data, bases)
+            if flaw == "damaged":
+                found.chunks.append(chunk)
+            elif flaw == "base":
+                found.bases.add(self._table.base(chunk) or 0)
+        if found.chunks:
+            found.reason = f"{len(found.chunks)} of {len(chunks)} chunks are damaged"
+        elif not is_whole:
+            found.reason = "its bytes have changed outside the chunks in use"
+        return found, bases.read
+
+    def _flaw(self, chunk: int, signed: Signed, data: memoryview, bases: "_Bases") -> str | None:
+        base = self._table.base(chunk)
+        frame = self._frame(chunk, data)
+        raw_hash, frame_hash = self._table.hashes(chunk)
+        try:
+            if not self._request.decode:
+                open_frame(frame, raw_hash, frame_hash, None)
+                return None
+            raw_base = None if base is None else bases.get(base)
+            if base is not None and raw_base is None:
+                open_frame(frame, raw_hash, frame_hash, None)
+                return "base"
+            self._decode(chunk, signed, frame, raw_base)
+        except WorkerError as error:
+            if error.code != "INTEGRITY":
+                raise
+            return "damaged"
+        return None
+
+    def _base(self, chunk: int) -> tuple[int, BytesLike | None]:
+        """Give how many bytes of the store a chunk took, and the chunk where it is whole."""
+        first, stored = self._table.at[chunk], self._table.stored[chunk]
+        span = (first, first + stored - 1)
+        try:
+            signed, frame = self._fetch(self._table.pack[chunk], span)
+            return stored, self._decode(chunk, signed, frame, None)
+        except WorkerError as error:
+            if error.code != "INTEGRITY":
+                raise
+            return 0, None
+
+    def _frame(self, chunk: int, data: memoryview) -> memoryview:
+        at = self._table.at[chunk]
+        return data[at : at + self._table.stored[chunk]]
+
+    def _decode(
+        self, chunk: int, signed: Signed, frame: memoryview, base: BytesLike | None
+    ) -> BytesLike:
+        raw_hash, frame_hash = self._table.hashes(chunk)
+        seal = signed["seal"]
+        unseal = seal and partial(opener(seal, "pack").open, self._table.at[chunk])
+        find = partial(_given, base)
+        length = self._table.raw[chunk]
+        return decode_frame(frame, raw_hash, length, frame_hash, find_base=find, unseal=unseal)
+
+
+class _Bases:
+    """What chunks of one pack differ from, the latest kept."""
+
+    def __init__(self, find: Callable[[int], tuple[int, BytesLike | None]]) -> None:
+        self._find = find
+        self._last: tuple[int, BytesLike | None] | None = None
+        self.read = 0
+
+    def get(self, chunk: int) -> BytesLike | None:
+        """Give a chunk's proven bytes; None when they cannot be had."""
+        if self._last is None or self._last[0] != chunk:
+            read, raw = self._find(chunk)
+            self.read += read
+            self._last = (chunk, raw)
+        return self._last[1]
+
+
+def has_pin(pack: PackRecord, data: memoryview) -> bool:
+    """Tell whether these are the bytes of a pack by the checksum that it was stored with."""
+    if pack.pin_kind == "crc32":
+        value = zlib.crc32(data).to_bytes(4, "big")
+    else:
+        value = md5(data, usedforsecurity=False).digest()
+    return b64encode(value).decode() == pack.pin_value
+
+
+def _given(base: BytesLike | None, _hash: bytes) -> BytesLike:
+    if base is None:
+        raise integrity("a difference that the index does not tell of")
+    return base
+
+
+def _numbers(ranges: Iterable[tuple[int, int]], count: int) -> list[int]:
+    """Give the numbers in ranges of first and last; raises WORKER."""
+    numbers = [number for first, last in ranges for number in range(first, min(last, count) + 1)]
+    if any(number >= count for number in numbers) or len(set(numbers)) != len(numbers):
+        raise WorkerError("WORKER", "the operator's machine asks for packs that are not there")
+    return numbers
