@@ -1,0 +1,1 @@
+"""Hostile input for everything of the worker that reads bytes somebody else wrote."""
