@@ -161,7 +161,7 @@ async function make(
   {move, rest, scene}: {readonly move: Move; readonly rest: Rest; readonly scene: Scene},
 ): Promise<Rest> {
   if (move.sort === 'leap') {
-    run.world.now += scene.leaps.at(-rest.leaps) ?? 0
+    run.leap(scene.leaps.at(-rest.leaps) ?? 0)
     return {...rest, leaps: rest.leaps - 1}
   }
   const next = run.next()

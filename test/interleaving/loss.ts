@@ -6,17 +6,12 @@ import type {World} from './model-store.js'
 
 /**
  * What was lost, if anything: an object that a snapshot needs and that is not there as it was stored, or a snapshot that
- * somebody was told of and nobody deleted. A snapshot whose create ended with INTEGRITY because it was committed late was
- * reported to be unusable, and is the one exception.
+ * somebody was told of and nobody deleted. The one exception is a manifest that was on its way while more time passed than
+ * a commit may take: its create ends with INTEGRITY and names it, or was killed before it could.
  */
 export function findLoss(run: Run): string | undefined {
   const {acknowledged, world} = run
-  const late = new Set(
-    run.failures().flatMap(({error}) => {
-      const id = isDumontError(error) && /^(\S+) was committed long after/u.exec(error.message)?.[1]
-      return id ? [id] : []
-    }),
-  )
+  const late = lateIn(run)
   for (const key of world.objects.keys()) {
     const id = /^snapshots\/(.+)\.json$/u.exec(key)?.[1]
     if (id === undefined || late.has(id)) continue
@@ -59,4 +54,15 @@ function isDeletable(run: Run, id: string): boolean {
   return run
     .actors()
     .some(({actor: {deletes}}) => deletes === 'any' || deletes?.includes(id) === true)
+}
+
+function lateIn(run: Run): ReadonlySet<string> {
+  const told = run.failures().flatMap(({error}) => {
+    const id = isDumontError(error) && /^(\S+) was committed long after/u.exec(error.message)?.[1]
+    return id ? [id] : []
+  })
+  const killed = run
+    .actors()
+    .flatMap(({overtaken, state}) => (state === 'killed' && overtaken ? [overtaken] : []))
+  return new Set([...told, ...killed])
 }

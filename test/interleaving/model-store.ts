@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto'
 import type {Clock} from '../../src/lib/clock.js'
+import {DumontError} from '../../src/lib/errors.js'
 import {absent} from '../../src/lib/store/collect.js'
 import {pinOf} from '../../src/lib/store/pin.js'
 import type {GetOptions, ObjectInfo, Pin, SignedRequest, Store} from '../../src/lib/store/store.js'
@@ -41,8 +42,10 @@ export class World {
   }
 }
 
-/** Waits until the scheduler lets this operation happen. */
-export type Gate = (operation: string) => Promise<void>
+/** What goes wrong: nothing happens; it happens but nobody hears of it; a byte that was read is another. */
+export type Fault = 'altered' | 'refused' | 'unheard'
+/** Waits until the scheduler lets this operation happen, and how. */
+export type Gate = (operation: string) => Promise<Fault | undefined>
 /** Told of everything the actor gets to see: together that decides what it does next. */
 export type Witness = (seen: string) => void
 
@@ -61,44 +64,48 @@ export class ModelStore implements Store {
   }
 
   async put(key: string, body: Uint8Array) {
-    await this.#gate(`put ${key}`)
-    const outcome = this.#world.put(key, body)
-    this.#witness(outcome)
-    return outcome
+    return this.#do(`put ${key}`, () => {
+      const outcome = this.#world.put(key, body)
+      this.#witness(outcome)
+      return outcome
+    })
   }
 
   async get(key: string, {limit = Infinity}: GetOptions = {}) {
-    await this.#gate(`get ${key}`)
-    const held = this.#world.objects.get(key)
-    this.#witness(held?.digest ?? 'absent')
-    if (!held) throw absent(key)
-    if (held.bytes.length > limit) throw new Error(`${key} is longer than ${limit}`)
-    return held.bytes
+    return this.#do(`get ${key}`, (fault) => {
+      const held = this.#world.objects.get(key)
+      this.#witness(held?.digest ?? 'absent')
+      if (!held) throw absent(key)
+      if (held.bytes.length > limit) throw new Error(`${key} is longer than ${limit}`)
+      return fault === 'altered' ? altered(held.bytes) : held.bytes
+    })
   }
 
   async head(key: string): Promise<ObjectInfo | undefined> {
-    await this.#gate(`head ${key}`)
-    const held = this.#world.objects.get(key)
-    this.#witness(held?.digest ?? 'absent')
-    return held && {key, length: held.bytes.length, modified: held.modified, pins: pinsOf(held)}
+    return this.#do(`head ${key}`, () => {
+      const held = this.#world.objects.get(key)
+      this.#witness(held?.digest ?? 'absent')
+      return held && {key, length: held.bytes.length, modified: held.modified, pins: pinsOf(held)}
+    })
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo, void> {
-    await this.#gate(`list ${prefix}`)
-    const found = [...this.#world.objects]
-      .filter(([key]) => key.startsWith(prefix))
-      .toSorted(([one], [other]) => (one < other ? -1 : 1))
-      .map(([key, {bytes, modified}]) => ({key, length: bytes.length, modified}))
-    this.#witness(found.map(({key, modified}) => `${key} ${modified}`).join())
-    yield* found
+    yield* await this.#do(`list ${prefix}`, () => {
+      const found = [...this.#world.objects]
+        .filter(([key]) => key.startsWith(prefix))
+        .toSorted(([one], [other]) => (one < other ? -1 : 1))
+        .map(([key, {bytes, modified}]) => ({key, length: bytes.length, modified}))
+      this.#witness(found.map(({key, modified}) => `${key} ${modified}`).join())
+      return found
+    })
   }
 
   /** One by one: a store takes many at once, but promises nothing about what happens in between. */
   async remove(keys: readonly string[]) {
-    for (const key of keys) {
-      await this.#gate(`remove ${key}`)
-      this.#world.objects.delete(key)
-    }
+    for (const key of keys)
+      await this.#do(`remove ${key}`, () => {
+        this.#world.objects.delete(key)
+      })
   }
 
   async sign({key, method}: {key: string; method: 'GET' | 'PUT'}): Promise<SignedRequest> {
@@ -111,6 +118,21 @@ export class ModelStore implements Store {
   }
 
   async close() {}
+
+  async #do<T>(operation: string, act: (fault: Fault | undefined) => T): Promise<T> {
+    const fault = await this.#gate(operation)
+    if (fault === 'refused') throw new DumontError('STORE_BUSY', 'the store is busy')
+    const done = act(fault)
+    if (fault === 'unheard') throw new DumontError('UNREACHABLE', 'the answer never came')
+    return done
+  }
+}
+
+function altered(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes)
+  const at = Math.floor(copy.length / 2)
+  copy[at] = (copy[at] ?? 0) ^ 0x40
+  return copy
 }
 
 /** The actor's own clock, which goes like the store's. */

@@ -2,16 +2,18 @@ import {createHash} from 'node:crypto'
 import {isDumontError} from '../../src/lib/errors.js'
 import type {Actor} from './actors.js'
 import type {Code} from './code.js'
-import {clockOf, ModelStore, shortHash, type World} from './model-store.js'
+import {clockOf, ModelStore, shortHash, type Fault, type World} from './model-store.js'
 
 /** An actor in the middle of its work. Nothing of it goes on unless its next operation is let through. */
 interface Player {
   readonly actor: Actor
-  readonly waiting: {readonly operation: string; readonly go: () => void}[]
+  readonly waiting: {readonly operation: string; readonly go: (fault?: Fault) => void}[]
   /** Of all it has seen; two that have seen the same do the same. */
   trace: string
   state: 'done' | 'killed' | 'playing'
   error?: unknown
+  /** The snapshot whose manifest was on its way when time leapt. */
+  overtaken?: string
 }
 
 /** Turns of the event loop that one operation may take before the actor counts as stuck. */
@@ -55,9 +57,18 @@ export class Run {
     )
   }
 
-  async step(player: number): Promise<void> {
-    this.#players[player]?.waiting.shift()?.go()
+  async step(player: number, fault?: Fault): Promise<void> {
+    this.#players[player]?.waiting.shift()?.go(fault)
     await this.settle()
+  }
+
+  /** Time passes for everybody, also for what is on its way to the store. */
+  leap(milliseconds: number): void {
+    this.world.now += milliseconds
+    for (const player of this.#players) {
+      const id = /^put snapshots\/(.+)\.json$/u.exec(player.waiting[0]?.operation ?? '')?.[1]
+      if (id !== undefined) player.overtaken = id
+    }
   }
 
   /** As by `kill -9`: what it waits for never comes. */
@@ -71,7 +82,7 @@ export class Run {
     return this.#players.flatMap(({actor, error}) => (error ? [{actor, error}] : []))
   }
 
-  actors(): readonly {readonly actor: Actor; readonly state: Player['state']}[] {
+  actors(): readonly Pick<Player, 'actor' | 'overtaken' | 'state'>[] {
     return this.#players
   }
 
@@ -87,10 +98,10 @@ export class Run {
       player.trace = shortHash(`${player.trace} ${seen}`)
     }
     const gate = (operation: string) =>
-      new Promise<void>((resolve) => {
-        const go = () => {
+      new Promise<Fault | undefined>((resolve) => {
+        const go = (fault?: Fault) => {
           witness(operation)
-          resolve()
+          resolve(fault)
         }
         if (points.test(operation)) player.waiting.push({operation, go})
         else if (player.state === 'playing') go()
