@@ -17,6 +17,8 @@ const SETS = {
     'typing-extensions==4.16.0',
   ],
   numpy: (python) => [python === 'cp310' ? 'numpy==2.2.6' : 'numpy==2.4.6'],
+  // Of cffi only its compiled module is used, which needs no pycparser.
+  seal: () => ['cffi==2.1.1', 'cryptography==50.0.2'],
 }
 
 // One wheel holds the modules of every Python. Another version may write another format: see docs/decisions/0008-nvcomp.md.
@@ -42,9 +44,10 @@ async function lockOne(requirement, python, machine) {
   const wheels = (await listing(name)).filter((file) =>
     fits(file.filename, {machine, name, python, version}),
   )
-  if (wheels.length !== 1)
+  const [wheel, other] = wheels.toSorted((a, b) => rank(b.filename) - rank(a.filename))
+  if (wheel === undefined || (other && rank(wheel.filename) === rank(other.filename)))
     throw new Error(`${requirement} has ${wheels.length} wheels for ${python} on ${machine}`)
-  return `${requirement} --hash=sha256:${wheels[0].hashes.sha256}\n`
+  return `${requirement} --hash=sha256:${wheel.hashes.sha256}\n`
 }
 
 function fits(filename, {machine, name, python, version}) {
@@ -52,12 +55,22 @@ function fits(filename, {machine, name, python, version}) {
   if (!filename.endsWith('.whl') || found !== version || normal(distribution) !== normal(name))
     return false
   if (platform === 'any') return tag === 'py3' && abi === 'none'
-  return (
-    tag === python &&
-    abi === (python === 'py3' ? 'none' : python) &&
-    platform.startsWith('manylinux') &&
-    platform.endsWith(machine)
-  )
+  const isMade =
+    abi === 'abi3' && python !== 'py3'
+      ? minor(tag) <= minor(python)
+      : tag === python && abi === (python === 'py3' ? 'none' : python)
+  return isMade && platform.startsWith('manylinux') && platform.endsWith(machine)
+}
+
+/** Higher for a newer Python's, and among those for the oldest libc: most boxes can use it. */
+function rank(filename) {
+  const [, , tag, , platform] = filename.split('-')
+  const glibc = [...platform.matchAll(/manylinux_2_(\d+)/g)].map(([, number]) => Number(number))
+  return 1000 * minor(tag) - Math.min(99, ...glibc)
+}
+
+function minor(tag) {
+  return Number(/^cp3(\d+)$/.exec(tag)?.[1] ?? 0)
 }
 
 function normal(name) {

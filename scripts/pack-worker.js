@@ -42,7 +42,7 @@ function pythonFiles(directory, prefix) {
 /** Pinned wheels by set, Python and machine: `native-cp311-x86_64` and so on; nvCOMP's are for every Python. */
 function requirements(directory) {
   const locked = entries(directory).filter(({name}) =>
-    /^(?:(?:native|numpy)-cp\d+|nvcomp)-\w+\.txt$/.test(name),
+    /^(?:(?:native|numpy|seal)-cp\d+|nvcomp)-\w+\.txt$/.test(name),
   )
   return Object.fromEntries(
     locked.map(({name}) => [

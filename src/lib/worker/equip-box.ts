@@ -17,6 +17,8 @@ export interface EquipOptions {
   readonly wheels: WheelSource
   /** Interpreters to try instead of the usual places. */
   readonly pythons?: readonly string[]
+  /** The store is sealed: what encrypts is wanted as well. */
+  readonly sealed?: boolean
   /** Absent: nvCOMP is neither looked for nor installed. */
   readonly nvcomp?: NvcompOptions
   /** The worker is wanted as well: a box that lacks nothing starts it at once, in the same round trip. */
@@ -92,7 +94,7 @@ export async function equipBox(
   signal?: AbortSignal,
 ): Promise<EquippedBox> {
   const {bundle, pythons} = options
-  const keys = nativeKeys(bundle.requirements)
+  const keys = nativeKeys(bundle.requirements, options.sealed)
   const request = {
     do: 'look',
     natives: Object.fromEntries(keys),
@@ -116,7 +118,8 @@ export async function equipBox(
   const box = {bundle, look, session}
   if (!look.worker) await sendWorker(box, signal)
   if (!look.native) {
-    const requirements = requirementsOf(bundle.requirements, look.platform, setOf(look))
+    const wanted = {sealed: options.sealed, set: setOf(look)}
+    const requirements = requirementsOf(bundle.requirements, look.platform, wanted)
     const set = {key: look.key, kind: 'native' as const, requirements}
     await provideWheels(box, set, options.wheels, signal)
   }
@@ -179,26 +182,32 @@ function setOf(look: Look): NativeSet {
   return look.numpy ? 'native' : 'native+numpy'
 }
 
+interface Wanted {
+  readonly sealed: boolean | undefined
+  readonly set: NativeSet
+}
+
 function requirementsOf(
   requirements: WorkerBundle['requirements'],
   platform: string,
-  set: NativeSet,
+  {sealed, set}: Wanted,
 ): string {
-  return set
-    .split('+')
-    .map((part) => requirements[`${part === 'numpy' ? 'numpy' : 'native'}-${platform}`] ?? '')
+  // Not the box's own cryptography: its version and its OpenSSL would be anybody's choice.
+  return [...set.split('+'), ...(sealed === true ? ['seal'] : [])]
+    .map((part) => requirements[`${part}-${platform}`] ?? '')
     .join('')
 }
 
 /** Directory names on the box, by platform: other pins or another Python never meet in one directory. */
 function nativeKeys(
   requirements: WorkerBundle['requirements'],
+  sealed: boolean | undefined,
 ): Map<string, Record<NativeSet, string>> {
   const platforms = Object.keys(requirements).flatMap((name) =>
     name.startsWith('native-') ? [name.slice('native-'.length)] : [],
   )
   const key = (platform: string, set: NativeSet) => {
-    const text = requirementsOf(requirements, platform, set)
+    const text = requirementsOf(requirements, platform, {sealed, set})
     return `${createHash('sha256').update(text).digest('hex').slice(0, 16)}-${platform}`
   }
   return new Map(

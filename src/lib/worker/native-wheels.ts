@@ -46,9 +46,15 @@ export function parseRequirements(text: string): PinnedWheel[] {
     })
 }
 
+/** Where the name alone would load nothing that is compiled, or more than is used. */
+const MODULES: Readonly<Record<string, string>> = {
+  cffi: '_cffi_backend',
+  cryptography: 'cryptography.hazmat.primitives.ciphers.aead',
+}
+
 /** Names to import as proof that a distribution works. */
 export function importNames(wheels: readonly PinnedWheel[]): string[] {
-  return wheels.map(({name}) => name.replaceAll('-', '_'))
+  return wheels.map(({name}) => MODULES[name] ?? name.replaceAll('-', '_'))
 }
 
 /** Gets a wheel from the operator's cache or the index; bytes with another hash are refused (INTEGRITY). */

@@ -103,6 +103,42 @@ describe('a fresh box', () => {
   })
 })
 
+describe('the box of a sealed store', () => {
+  const cipher = fakeWheel('cipher')
+  const sealed = () => ({cipher, index: fakeIndex([...wheels, cipher]), sealed: true})
+
+  test('gets what encrypts from here, in a directory of its own', async () => {
+    const first = await freshBox({cipher})
+    const plain = await first.equip()
+    const box = await boxOver(first.session, {...sealed(), home: first.home})
+    const equipped = await box.equip()
+    expect(await readdir(equipped.nativePath)).toContain('cipher')
+    expect(await readdir(plain.nativePath)).not.toContain('cipher')
+    expect(equipped.workerPath).toBe(plain.workerPath)
+    expect(await runWorker(box.session, equipped)).toBe('helper-one numpy\n')
+    box.calls.length = 0
+    expect((await box.equip()).argv).toEqual(equipped.argv)
+    expect(box.calls).toEqual([['sh']])
+  })
+
+  test('installs it by itself where it can, held to the pinned hash', async () => {
+    const box = await freshBox(sealed())
+    const asked = join(box.home, 'asked')
+    const install = unzipInto([...wheels, cipher])
+    await fakeUv(box.home, `for last; do :; done; cat "$last" > ${asked}; ${install}`)
+    const {nativePath} = await box.equip()
+    expect(await readdir(nativePath)).toContain('cipher')
+    expect(await readFile(asked, 'utf8')).toContain(cipher.requirement)
+    expect(box.index.fetched).toEqual([])
+  })
+
+  test('is refused other bytes than the pinned ones', async () => {
+    const {bytes} = fakeWheel('cipher', {'cipher/__init__.py': 'WORD = "evil"\n'})
+    const box = await freshBox({...sealed(), index: fakeIndex([...wheels, {...cipher, bytes}])})
+    await expect(box.equip()).rejects.toMatchObject({code: 'INTEGRITY'})
+  })
+})
+
 describe('an equipped box', () => {
   test('costs one round trip', async () => {
     const box = await freshBox()
@@ -527,12 +563,15 @@ interface BoxOptions {
   /** Python text run with the equip script on the box. */
   readonly appended?: string
   readonly cacheDir?: string
+  /** Pinned for sealed stores. */
+  readonly cipher?: FakeWheel
   readonly env?: Record<string, string>
   readonly index?: ReturnType<typeof fakeIndex>
   readonly pinned?: readonly FakeWheel[]
   readonly platforms?: readonly string[]
   readonly pythons?: readonly string[] | 'usual'
   readonly requirement?: string
+  readonly sealed?: boolean
   readonly serve?: boolean
   /** Python text of the worker. */
   readonly worker?: string
@@ -546,6 +585,7 @@ async function freshBox(options: BoxOptions = {}) {
 
 async function boxOver(session: Session, options: BoxOptions & {readonly home: string}) {
   const {cacheDir = await scratch(), home, index = fakeIndex(wheels), serve = false} = options
+  const {sealed = false} = options
   const pythons = options.pythons === 'usual' ? undefined : (options.pythons ?? [python])
   const calls: (readonly string[])[] = []
   const counted: Session = {
@@ -562,12 +602,13 @@ async function boxOver(session: Session, options: BoxOptions & {readonly home: s
   const source = {cacheDir, fetch: index.fetch, indexUrl: index.indexUrl}
   const bundle = bundleOf(options)
   const equip = (signal?: AbortSignal) =>
-    equipBox(counted, {bundle, ...(pythons && {pythons}), serve, wheels: source}, signal)
+    equipBox(counted, {bundle, ...(pythons && {pythons}), sealed, serve, wheels: source}, signal)
   return {calls, equip, home, index, session}
 }
 
 function bundleOf({
   appended = '',
+  cipher,
   pinned = wheels,
   platforms = PLATFORMS,
   requirement,
@@ -578,6 +619,7 @@ function bundleOf({
   const entries = platforms.flatMap((platform) => [
     [`native-${platform}`, native],
     [`numpy-${platform}`, pinned[1]?.requirement ?? ''],
+    ...(cipher ? [[`seal-${platform}`, cipher.requirement]] : []),
   ])
   return {
     equip: script + appended,

@@ -81,6 +81,7 @@ test.each(['cp310', 'cp311', 'cp312', 'cp313', 'cp314'])(
       const zstd = python === 'cp314' ? [] : ['backports.zstd']
       expect(read('native')).toEqual([...zstd, 'blake3', 'pyfastcdc', 'typing_extensions'])
       expect(read('numpy')).toEqual(['numpy'])
+      expect(read('seal')).toEqual(['_cffi_backend', 'cryptography.hazmat.primitives.ciphers.aead'])
     }
   },
 )
