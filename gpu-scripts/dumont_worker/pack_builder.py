@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 import mmap
-import queue
+import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable
@@ -69,23 +69,47 @@ def _checksum(kind: str) -> _Checksum:
     return _Md5() if kind == "md5" else _Crc32()
 
 
-class BufferPool:
-    """At most `count` buffers of `size` bytes: who wants one more waits until one is given back."""
+_FEW = 6
+"""Buffers with which a store that keeps up is served; the rest need not be touched."""
+_PATIENCE = 0.1
+"""Seconds without a free buffer that tell of a store that does not keep up."""
 
-    def __init__(self, count: int, size: int) -> None:
+
+class BufferPool:
+    """At most `count` buffers of `size` bytes: who wants one more waits until one is given back.
+
+    Memory that is touched for the first time costs as much as a chunk's checksum. So few are made
+    as long as these come back soon, and all once they do not.
+    """
+
+    def __init__(self, count: int, size: int, patience: float = _PATIENCE) -> None:
         self.size = size
-        # The one used last comes first: its pages are there, and those of the rest may never be.
-        self._free: queue.LifoQueue[Buffer | None] = queue.LifoQueue()
-        for _ in range(count):
-            self._free.put(None)
+        self._count = count
+        self._patience = patience
+        self._made = 0
+        self._free: list[Buffer] = []
+        self._changed = threading.Condition()
+        self._is_slow = False
 
     def take(self) -> Buffer:
         """Waits for a buffer, made when first used."""
-        return self._free.get() or aligned(self.size)
+        with self._changed:
+            if not self._free and _FEW <= self._made < self._count and not self._is_slow:
+                self._is_slow = not self._changed.wait_for(lambda: self._free, self._patience)
+            if not self._free and self._made < self._count:
+                self._made += 1
+                return aligned(self.size)
+            self._changed.wait_for(lambda: self._free)
+            # The one used last: its pages are the likeliest to be at hand.
+            return self._free.pop()
 
     def give_back(self, buffer: Buffer) -> None:
         """Makes room for the next pack."""
-        self._free.put(buffer)
+        with self._changed:
+            if self._free:
+                self._is_slow = False
+            self._free.append(buffer)
+            self._changed.notify()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import itertools
+import threading
 import zlib
 
 import pytest
 
 from dumont_worker.native import blake3
-from dumont_worker.pack_builder import BufferPool, PackBuilder, SealedPack, pin_of
+from dumont_worker.pack_builder import Buffer, BufferPool, PackBuilder, SealedPack, pin_of
 
 
 def builder(
@@ -84,3 +85,43 @@ def test_a_buffer_given_back_is_used_again_and_its_rest_forgotten() -> None:
     packs.seal()
     assert sealed[1].buffer is sealed[0].buffer
     assert bytes(sealed[1].content()) == b"short"
+
+
+def test_few_buffers_are_made_where_they_come_back() -> None:
+    pool = BufferPool(20, 4096)
+    made = {id(buffer) for buffer in (taken_and_given_back(pool) for _ in range(50))}
+    assert len(made) == 1
+
+
+def taken_and_given_back(pool: BufferPool) -> Buffer:
+    buffer = pool.take()
+    pool.give_back(buffer)
+    return buffer
+
+
+def test_all_buffers_are_made_where_none_comes_back() -> None:
+    pool = BufferPool(20, 4096, patience=0)
+    assert len({id(buffer) for buffer in [pool.take() for _ in range(20)]}) == 20
+
+
+def test_who_waits_gets_what_is_given_back() -> None:
+    pool = BufferPool(20, 4096, patience=60)
+    taken = [pool.take() for _ in range(6)]
+    got: list[Buffer] = []
+    waiter = threading.Thread(target=lambda: got.append(pool.take()))
+    waiter.start()
+    pool.give_back(taken[3])
+    waiter.join(10)
+    assert got == [taken[3]]
+
+
+def test_no_more_buffers_are_made_than_allowed() -> None:
+    pool = BufferPool(3, 4096)
+    taken = [pool.take() for _ in range(3)]
+    got: list[Buffer] = []
+    waiter = threading.Thread(target=lambda: got.append(pool.take()))
+    waiter.start()
+    assert not got
+    pool.give_back(taken[0])
+    waiter.join(10)
+    assert got == [taken[0]]
