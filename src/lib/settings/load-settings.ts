@@ -4,6 +4,7 @@ import {type ConfigFile, findConfigFiles} from './config-files.js'
 import type {Environment} from './environment.js'
 import {environmentLayer, fileLayer, flagLayer, type Layer, overlay} from './layers.js'
 import {locateStore, type StoreSettings} from './locate-store.js'
+import {type KeySettings, keySettings} from './key-settings.js'
 import {nearestWord} from './nearest-word.js'
 import {type ProviderSettings, providerSettings} from './provider-settings.js'
 import type {FieldName} from './schema.js'
@@ -29,6 +30,7 @@ export interface Settings {
   readonly sources: readonly {readonly name: string; readonly source: string}[]
   readonly directories: Directories
   readonly providers: ProviderSettings
+  readonly keys: KeySettings
 }
 
 export interface SettingsSources {
@@ -67,6 +69,7 @@ export async function loadSettings({
       .toSorted()
       .map((name) => ({name, source: layer.sourceOf(name as FieldName)})),
     providers: providerSettings(layer, {env, home}),
+    keys: keySettings(layer, {cwd, env, home}),
     ...(profile !== undefined && {profile}),
     ...(parts !== undefined && {parts}),
     ...(memory !== undefined && {memory}),

@@ -51,6 +51,9 @@ export const FIELDS = {
   delta: form('auto or off', v.picklist(['auto', 'off'])),
   exclude: form('a list of patterns', v.array(v.string())),
   excludeCaches: yesOrNo(),
+  keyFile: form('the path of a key file', v.pipe(v.string(), v.regex(/^[^\0]{1,4096}$/))),
+  passphraseFile: form('the path of a file', v.pipe(v.string(), v.regex(/^[^\0]{1,4096}$/))),
+  encryption: yesOrNo(),
   lifecycleAcknowledged: yesOrNo(),
   survives: form(
     'a list of absolute paths on the box that outlive it',

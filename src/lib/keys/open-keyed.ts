@@ -1,0 +1,156 @@
+import {DumontError} from '../errors.js'
+import {openKeys, unprovenKeys} from '../seal/open-keys.js'
+import type {Protection, StoreKeys} from '../seal/store-keys.js'
+import {isDumontError} from '../errors.js'
+import {keyedStore} from '../store/keyed-store.js'
+import {type OpenedRepository, openRepository} from '../store/repository.js'
+import type {StoreLocation} from '../store/store-location.js'
+import type {Store} from '../store/store.js'
+import {beginStore} from './first-use.js'
+import {addRecovery, type RecoveryKeeping} from './recovery.js'
+import {readSlots} from './slots.js'
+import type {KeySources} from './sources.js'
+import {openStorePin} from './store-pin.js'
+import {type Unlocked, unlock} from './unlock.js'
+
+/** What a machine brings to a store with keys. */
+export interface KeyPlace {
+  readonly location: StoreLocation
+  readonly sources: KeySources
+  readonly stateDir: string
+  readonly random: (count: number) => Uint8Array
+  readonly notice: (message: string) => void
+}
+
+/** What a command that may be a store's first wishes. */
+export interface Beginning {
+  /** Whether a new store is sealed; else it is authenticated. */
+  readonly encryption: boolean
+  /** It was asked for on this command, so a store that is otherwise is refused. */
+  readonly isAsked: boolean
+  /** Absent where nobody can be asked and no file was named. */
+  readonly recovery?: RecoveryKeeping
+}
+
+export interface KeyedStore {
+  readonly store: Store
+  readonly repository?: OpenedRepository
+  /** Absent where there are no keys, or none is at hand and the store can be read without. */
+  readonly unlocked?: Unlocked
+}
+
+/**
+ * Looks which repository a store holds, holds it against what this machine remembers, and opens it with what is at hand. With
+ * `beginning` a store that is not there yet is made. Rejects with KEY when no key opens it, and INTEGRITY when it is another.
+ */
+export async function openKeyedStore(
+  store: Store,
+  place: KeyPlace,
+  beginning?: Beginning,
+  signal?: AbortSignal,
+): Promise<KeyedStore> {
+  const pin = openStorePin(place.stateDir, place.location)
+  const existing = await openRepository(store, {create: false}, signal)
+  await pin.check(existing)
+  if (existing) {
+    if (beginning) refuseOther(store, existing, beginning)
+    const opened = await openExisting(store, existing, place, signal)
+    return keepLateRecovery(opened, place, beginning, signal)
+  }
+  if (!beginning) return {store}
+  const {directory} = place.sources
+  const protection: Protection = beginning.encryption ? 'sealed' : 'authenticated'
+  const {random} = place
+  const {repository, unlocked} = await beginStore(store, {directory, protection, random}, signal)
+  await pin.check(repository)
+  for (const note of repository.notes) place.notice(note)
+  if (!unlocked) return openExisting(store, repository, place, signal)
+  const begun = {repository, unlocked, store: withKeys(store, repository, unlocked, place)}
+  await keepRecovery(begun, place, beginning, signal)
+  return begun
+}
+
+async function openExisting(
+  store: Store,
+  repository: OpenedRepository,
+  place: KeyPlace,
+  signal: AbortSignal | undefined,
+): Promise<KeyedStore> {
+  const {protection} = repository
+  if (!protection) return {repository, store}
+  const slots = await readSlots(store, repository.id, signal)
+  try {
+    const of = {repository: repository.id, url: store.url}
+    const unlocked = await unlock(slots, place.sources, of)
+    return {repository, unlocked, store: withKeys(store, repository, unlocked, place)}
+  } catch (error) {
+    const isReadable =
+      protection === 'authenticated' && isDumontError(error) && error.code === 'KEY'
+    if (!isReadable) throw error
+    place.notice(`${error.message}: what is read is not proven, and nothing can be written`)
+    return {repository, store: keyedStore(store, unprovenKeys())}
+  }
+}
+
+function withKeys(
+  store: Store,
+  {protection}: OpenedRepository,
+  {keyring}: Unlocked,
+  {random}: KeyPlace,
+): Store {
+  if (!protection) return store
+  const keys: StoreKeys = openKeys(keyring, protection, random)
+  return keyedStore(store, keys)
+}
+
+/** What was asked for cannot be had by a store that is otherwise for good. */
+function refuseOther(
+  store: Store,
+  {protection}: OpenedRepository,
+  {encryption, isAsked}: Beginning,
+): void {
+  if (!isAsked || encryption === (protection === 'sealed')) return
+  const is =
+    protection === undefined ? 'was made without keys' : `is ${protection} since it was made`
+  throw new DumontError(
+    'USAGE',
+    `--${encryption ? '' : 'no-'}encryption is only for new stores; ${store.url} ${is}`,
+    {hint: 'leave the flag out, or name another prefix for a new store'},
+  )
+}
+
+/** A command that was cut short after it made the store is run again. */
+async function keepLateRecovery(
+  opened: KeyedStore,
+  place: KeyPlace,
+  beginning: Beginning | undefined,
+  signal: AbortSignal | undefined,
+): Promise<KeyedStore> {
+  const {repository, store, unlocked} = opened
+  if (!beginning?.recovery || !('file' in beginning.recovery)) return opened
+  if (!repository || !unlocked)
+    throw new DumontError('USAGE', `${store.url} has no keys, so there is nothing to recover`, {
+      hint: 'leave --recovery-file out',
+    })
+  const {slots} = await readSlots(store, repository.id, signal)
+  if (slots.some(({kind}) => kind === 'recovery'))
+    place.notice(
+      `${store.url} has a recovery text already; ${beginning.recovery.file} is not written`,
+    )
+  else await keepRecovery(opened, place, beginning, signal)
+  return opened
+}
+
+async function keepRecovery(
+  {store, unlocked}: KeyedStore,
+  {notice, random}: KeyPlace,
+  {recovery}: Beginning,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const kept =
+    recovery && unlocked
+      ? await addRecovery(store, random, {keeping: recovery, keyring: unlocked.keyring}, signal)
+      : undefined
+  if (kept === undefined)
+    notice('only this machine can open the store: run dumont key add --recovery')
+}

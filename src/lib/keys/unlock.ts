@@ -1,0 +1,98 @@
+import {DumontError, isDumontError} from '../errors.js'
+import type {Keyring} from '../seal/keyring.js'
+import {openSlot, type Secret, type Slot} from '../seal/slot.js'
+import {untrusted} from '../untrusted.js'
+import type {SlotList} from './slots.js'
+import {type AtHand, keysAtHand, type KeySources, typedSecret} from './sources.js'
+
+/** A keyring, and what opened it. */
+export interface Unlocked extends AtHand {
+  readonly keyring: Keyring
+  readonly slot: Slot
+}
+
+/** Whoever writes to the bucket could lay out slots that cost seconds each. */
+const MOST_PASSPHRASE_SLOTS = 8
+const ATTEMPTS = 3
+
+/** Opens a store with what is at hand, or by asking; rejects with KEY, naming what was tried and what would do. */
+export async function unlock(
+  list: SlotList,
+  sources: KeySources,
+  {repository, url}: {readonly repository: string; readonly url: string},
+): Promise<Unlocked> {
+  const tried: string[] = []
+  for await (const key of keysAtHand(sources, repository)) {
+    const found = await openWith(list.slots, key.secret)
+    if (found) return {...key, ...found}
+    tried.push(key.what)
+  }
+  for (let attempt = 1; sources.ask && attempt <= ATTEMPTS; attempt += 1) {
+    const text = await sources.ask(list.slots, attempt)
+    if (text === undefined || text === '') break
+    const secret = typedSecret(text)
+    const found = await openWith(list.slots, secret)
+    if (found) return {what: 'what was typed', secret, ...found}
+    if (attempt === 1) tried.push('what was typed')
+  }
+  throw shut(list, tried, url)
+}
+
+/**
+ * What a secret opens: of several slots, after a rotation that was cut short, the one that knows most. Undefined when it opens
+ * none; a slot that was tampered with matters only then.
+ */
+export async function openWith(
+  slots: readonly Slot[],
+  secret: Secret,
+): Promise<{readonly keyring: Keyring; readonly slot: Slot} | undefined> {
+  let best: {readonly keyring: Keyring; readonly slot: Slot} | undefined
+  let tampered: DumontError | undefined
+  for (const slot of triable(slots, secret)) {
+    try {
+      const keyring = await openSlot(slot, secret)
+      if (keyring && keyring.masters.length > (best?.keyring.masters.length ?? 0))
+        best = {keyring, slot}
+    } catch (error) {
+      if (!isDumontError(error)) throw error
+      tampered = error
+    }
+  }
+  if (!best && tampered) throw tampered
+  return best
+}
+
+function triable(slots: readonly Slot[], secret: Secret): readonly Slot[] {
+  if (secret.kind === 'drawn') return slots.filter(({kind}) => kind !== 'passphrase')
+  return slots
+    .filter(({kind}) => kind === 'passphrase')
+    .toSorted((a, b) => costOf(a) - costOf(b))
+    .slice(0, MOST_PASSPHRASE_SLOTS)
+}
+
+function costOf({kdf}: Slot): number {
+  return kdf.name === 'scrypt' ? kdf.n * kdf.r * kdf.p : 0
+}
+
+/** One line for people: `file 3f9a… (laptop)`. */
+export function nameOfSlot({kind, label, slot}: Slot): string {
+  return `${kind} ${slot}${label === '' ? '' : ` (${untrusted(label, 60)})`}`
+}
+
+function shut({slots}: SlotList, tried: readonly string[], url: string): DumontError {
+  if (slots.length === 0)
+    return new DumontError('KEY', `${url} has no key slot that could be opened`, {
+      hint: 'without one nothing in it can be read; put keys/ back from a copy of the bucket',
+    })
+  const names = slots.slice(0, 8).map(nameOfSlot)
+  if (slots.length > names.length) names.push('…')
+  return new DumontError(
+    'KEY',
+    tried.length === 0
+      ? `there is no key to ${url} on this machine`
+      : `${tried.join(', ')}: no key to ${url}`,
+    {
+      hint: `it is opened by ${names.join(', ')}: give --key-file, DUMONT_KEY or DUMONT_PASSPHRASE, or run dumont key import once`,
+    },
+  )
+}
