@@ -25,6 +25,8 @@ export interface Actor {
   readonly name: string
   /** Ids of snapshots it may delete; nobody else's may be missed. */
   readonly deletes?: readonly string[] | 'any'
+  /** How many snapshots stay whatever happens. */
+  readonly keeps?: number
   readonly run: (place: Place) => Promise<void>
 }
 
@@ -101,6 +103,7 @@ export function prunes(name: string, rules: RetentionRules): Actor {
   return {
     name,
     deletes: 'any',
+    keeps: rules.last ?? 0,
     run: async ({code, service}) => {
       const asked = {rules, held: new Map(), dryRun: false, confirm: async () => true}
       await code.pruneSnapshots(asked, service)
