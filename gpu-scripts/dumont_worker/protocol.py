@@ -358,10 +358,13 @@ def _create(fields: _Fields) -> CreateRequest:
     roots = fields.paths("roots")
     if not roots:
         raise _wrong("field roots is empty")
+    repository, seal = fields.text("repository", _HEX32), _run_seal(fields)
+    if seal is not None and seal.header[8:24].hex() != repository:
+        raise _wrong("field seal is of another repository")
     return CreateRequest(
         id=fields.id(),
         snapshot=fields.text("snapshot", _SNAPSHOT),
-        repository=fields.text("repository", _HEX32),
+        repository=repository,
         lineage=fields.text("lineage", _HEX32),
         roots=roots,
         excludes=fields.strings("excludes"),
@@ -376,7 +379,7 @@ def _create(fields: _Fields) -> CreateRequest:
         reread=fields.flag("reread"),
         pin=cast('Literal["crc32", "md5"]', fields.choice("pin", ("crc32", "md5"))),
         dry_run=fields.flag("dryRun"),
-        seal=_run_seal(fields),
+        seal=seal,
         parent=None if fields.value.get("parent") is None else _parent(fields.object("parent")),
     )
 

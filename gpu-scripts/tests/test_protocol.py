@@ -1,5 +1,6 @@
 """The protocol's messages: the shared fixtures, and everything that must be refused."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dumont_worker.protocol import (
     TranscodeRequest,
     VerifyRequest,
     encode,
+    object_seal,
     parse,
     request_id,
 )
@@ -70,6 +72,62 @@ def test_a_create_says_what_its_line_says() -> None:
     assert request.parent is not None
     assert request.parent.roots == (b"/workspace",)
     assert request.parent.segments[0].length == 5103
+
+
+def sealed(type_: str) -> dict[str, Any]:
+    values = (json.loads(line) for line in lines("operator-to-worker"))
+    return next(value for value in values if value["type"] == type_ and value.get("seal"))
+
+
+@pytest.mark.parametrize("type_", ["create", "transcode"])
+def test_a_sealed_run_is_told_its_secret_which_no_text_of_it_shows(type_: str) -> None:
+    value = sealed(type_)
+    request = parse(json.dumps(value).encode())
+    assert isinstance(request, (CreateRequest, TranscodeRequest))
+    assert request.seal is not None
+    assert (len(request.seal.header), len(request.seal.secret)) == (64, 32)
+    assert repr(request.seal.secret) not in repr(request)
+
+
+@pytest.mark.parametrize("type_", ["create", "transcode"])
+@pytest.mark.parametrize(
+    "seal",
+    [
+        7,
+        {},
+        {"header": "", "secret": ""},
+        {"header": base64.b64encode(bytes(64)).decode()},
+        {"secret": base64.b64encode(bytes(31)).decode()},
+        {"secret": base64.b64encode(bytes(33)).decode()},
+        {"secret": 7},
+        {"secret": "?"},
+    ],
+)
+def test_a_malformed_seal_is_refused_without_being_shown(type_: str, seal: Any) -> None:
+    value = sealed(type_)
+    whole = {**value["seal"], **seal} if seal and seal != 7 else seal
+    message = told(value | {"seal": whole})
+    assert "seal" in message
+    assert value["seal"]["secret"] not in message
+
+
+def test_a_seal_of_another_repository_is_refused() -> None:
+    assert "another repository" in told(sealed("create") | {"repository": "0" * 32})
+
+
+def test_what_opens_an_object_comes_with_its_url() -> None:
+    value = next(
+        json.loads(line)
+        for line in lines("operator-to-worker")
+        if b'"urls"' in line and b'"seal"' in line
+    )
+    found = object_seal(value["urls"][0])
+    assert found is not None
+    assert (len(found.header), len(found.secret)) == (128, 32)
+    assert object_seal({"key": "x", "url": "y"}) is None
+    with pytest.raises(WorkerError) as failure:
+        object_seal({"seal": {"header": base64.b64encode(found.header[:64]).decode()}})
+    assert failure.value.code == "WORKER"
 
 
 def test_unknown_keys_are_ignored() -> None:
