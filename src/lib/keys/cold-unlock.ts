@@ -1,4 +1,5 @@
 import {DumontError} from '../errors.js'
+import type {Keyring} from '../seal/keyring.js'
 import type {SlotKind} from '../seal/slot.js'
 import {openRepository} from '../store/repository.js'
 import type {Store} from '../store/store.js'
@@ -15,6 +16,8 @@ export interface ColdUnlock {
   /** The slot that was opened. */
   readonly slot: string
   readonly kind: SlotKind
+  /** What it held: to try on a pack. */
+  readonly keyring: Keyring
 }
 
 /**
@@ -44,5 +47,6 @@ export async function coldUnlock(
     hasRecovery: slots.some(({kind}) => kind === 'recovery'),
     slot: found.slot.slot,
     kind: found.slot.kind,
+    keyring: found.keyring,
   }
 }

@@ -21,11 +21,10 @@ export interface StoreService {
 
 /** A store that was just opened from its key slots alone. */
 export interface ColdUnlock {
-  /** Every slot the store holds. */
-  readonly slots: readonly {
-    readonly kind: 'file' | 'passphrase' | 'recovery'
-    readonly label: string
-  }[]
+  /** How many slots the store holds. */
+  readonly slots: number
+  /** One of them is for a text that was written down. */
+  readonly hasRecovery: boolean
   readonly store: Store
 }
 
