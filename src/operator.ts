@@ -2,6 +2,7 @@ import {randomBytes} from 'node:crypto'
 import {join, resolve} from 'node:path'
 import type {BaseCommand} from './base-command.js'
 import {systemClock} from './lib/clock.js'
+import type {KeyPlace} from './lib/keys/open-keyed.js'
 import type {Step} from './lib/progress/events.js'
 import type {PinnedKeys} from './lib/remote/pinned-keys.js'
 import {processEnvironment} from './lib/settings/environment.js'
@@ -9,10 +10,11 @@ import {loadSettings, type Settings} from './lib/settings/load-settings.js'
 import {homeOf} from './lib/settings/xdg.js'
 import type {BoxService, Equip} from './lib/snapshots/service.js'
 import type {Store} from './lib/store/store.js'
-import type {NvcompOptions} from './lib/worker/equip-box.js'
+import type {NvcompOptions} from './lib/worker/equip-nvcomp.js'
 import {openView} from './ui/open-view.js'
 import {askHostKey, askPassphrase, type HostKeyQuestion} from './ui/questions.js'
 import type {View} from './ui/view.js'
+import {beginningOf, canAsk, keyPlace} from './unlocking.js'
 
 /** Asked only for boxes that cannot install the native helpers by themselves; every wheel is pinned by hash. */
 const PACKAGE_INDEX = 'https://pypi.org/simple'
@@ -22,6 +24,10 @@ interface Shown {
   readonly steps: readonly Step[]
   /** Steps are told as they come, some of them several times, instead of as a list that is known before. */
   readonly story?: boolean
+  /** The command may be the first to use a store. */
+  readonly creates?: boolean
+  /** The store is used as it lies there: no key is looked for. */
+  readonly closed?: boolean
 }
 
 export interface Operator {
@@ -30,6 +36,8 @@ export interface Operator {
   readonly pinHost: (host: string, pin: PinnedKeys) => void
   /** Runs one service under its progress view; the store is closed and the view ended whatever happens. */
   use<T>(work: (service: BoxService, settings: Settings) => Promise<T>): Promise<T>
+  /** Where keys to the store come from here. */
+  readonly keyPlace: KeyPlace
   /** Asks while the view leaves the screen alone. */
   readonly whileAsking: View['whileAsking']
 }
@@ -54,6 +62,7 @@ export async function openOperator(
   ])
   const pins = new Map<string, PinnedKeys>()
   return {
+    keyPlace: keyPlace(command, settings, view),
     pinHost: (host, pin) => pins.set(host, pin),
     settings,
     whileAsking: view.whileAsking,
@@ -61,7 +70,10 @@ export async function openOperator(
       let store: Store | undefined
       try {
         store = await openStore(settings.store, {clock: systemClock}, command.signal)
-        const service = boxService(command, {flags, pins, settings, store, view})
+        const opened = shown.closed
+          ? {store}
+          : await unlocked(command, {flags, settings, shown, store, view})
+        const service = boxService(command, {...opened, flags, pins, settings, view})
         const result = await work(service, settings)
         await view.succeed()
         return result
@@ -80,21 +92,45 @@ export function identitiesOf(flags: Readonly<Record<string, unknown>>): readonly
   return ((flags['identity'] ?? []) as readonly string[]).map((file) => resolve(file))
 }
 
-interface Wiring {
+interface Unlocking {
+  readonly flags: Readonly<Record<string, unknown>>
+  readonly settings: Settings
+  readonly shown: Shown
+  readonly store: Store
+  readonly view: View
+}
+
+async function unlocked(
+  command: BaseCommand,
+  {flags, settings, shown, store, view}: Unlocking,
+): Promise<Pick<BoxService, 'coldUnlock' | 'store'>> {
+  const {openKeyedStore} = await import('./lib/keys/open-keyed.js')
+  const beginning = shown.creates ? beginningOf(command, flags, settings, view) : undefined
+  const place = keyPlace(command, settings, view)
+  const opened = await openKeyedStore(store, place, beginning, command.signal)
+  const {unlocked: key} = opened
+  if (!key) return {store: opened.store}
+  const {coldUnlock} = await import('./lib/keys/cold-unlock.js')
+  return {
+    coldUnlock: (signal) => coldUnlock(store, key, randomBytes, signal),
+    store: opened.store,
+  }
+}
+
+interface Wiring extends Pick<BoxService, 'coldUnlock' | 'store'> {
   readonly flags: Readonly<Record<string, unknown>>
   readonly pins: ReadonlyMap<string, PinnedKeys>
   readonly settings: Settings
-  readonly store: Store
   readonly view: View
 }
 
 function boxService(
   command: BaseCommand,
-  {flags, pins, settings, store, view}: Wiring,
+  {coldUnlock, flags, pins, settings, store, view}: Wiring,
 ): BoxService {
   const env = processEnvironment()
   const {report, whileAsking} = view
-  const canAsk = process.stdin.isTTY && process.stderr.isTTY && !command.jsonEnabled()
+  const asks = canAsk(command)
   const passphrases = new Map<string, string>()
   const dependencies = {
     clock: systemClock,
@@ -102,7 +138,7 @@ function boxService(
     home: homeOf(env),
     hostKeyPolicy: {
       acceptNew: flags['accept-new-host-key'] === true,
-      ...(canAsk
+      ...(asks
         ? {
             ask: (question: HostKeyQuestion) =>
               whileAsking(() => askHostKey(question, command.signal)),
@@ -112,7 +148,7 @@ function boxService(
     identities: identitiesOf(flags),
     notice: (message: string) => report({kind: 'note', message}),
     passphrases,
-    ...(canAsk
+    ...(asks
       ? {askPassphrase: (file: string) => whileAsking(() => askPassphrase(file, command.signal))}
       : {}),
   }
@@ -134,6 +170,7 @@ function boxService(
   return {
     cacheDir: settings.directories.cache,
     clock: systemClock,
+    ...(coldUnlock && {coldUnlock}),
     equip: equip(),
     ...(settings.gpu === false ? {} : {equipNvcomp: equip}),
     openSession: async (host, signal) => {

@@ -74,7 +74,10 @@ def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
     options = ["--native", str(native), "--private", private]
     if request.get("useNvcomp") is True and found["nvcomp"]:
         options += ["--nvcomp", str(gpu)]
-    has_all = found["worker"] and found["native"] and not _lacks_nvcomp(request, found)
+    lacks_nvcomp = request.get("useNvcomp") is True and found["driver"] and not found["nvcomp"]
+    # What `auto` may want later need not be there before the worker starts.
+    can_wait = not lacks_nvcomp or request.get("nvcompLater") is True
+    has_all = found["worker"] and found["native"] and can_wait
     return found | {
         "python": sys.executable,
         "version": _version(),
@@ -83,15 +86,11 @@ def look(request: dict[str, Any], _payload: BinaryIO) -> dict[str, Any]:
         "numpy": own_numpy,
         "private": private,
         "key": key,
-        "uv": None if has_all else _find_uv(),
+        "uv": _find_uv() if lacks_nvcomp or not has_all else None,
         "pip": importlib.util.find_spec("pip") is not None,
         "free": _free(private),
         "serving": has_all and _serve(request, private, [str(worker), *options]),
     }
-
-
-def _lacks_nvcomp(request: dict[str, Any], found: dict[str, bool]) -> bool:
-    return request.get("useNvcomp") is True and found["driver"] and not found["nvcomp"]
 
 
 def receive(request: dict[str, Any], payload: BinaryIO) -> dict[str, Any]:

@@ -15,6 +15,8 @@ export function describeCreate(summary: SnapshotSummary): string {
     ...differences(summary),
     ...leftOut(summary),
     ...sampled(summary),
+    ...(summary.needsGpu ? [NEEDS_GPU] : []),
+    ...(summary.codec ? [`codec ${untrusted(summary.codec.why)}`] : []),
   ]
   if (summary.reusedPacks > 0)
     lines.push(`${summary.reusedPacks} packs of an interrupted run were not sent again`)
@@ -22,6 +24,9 @@ export function describeCreate(summary: SnapshotSummary): string {
     lines.push(`INCOMPLETE: ${reasons(summary)}; see the warnings, or --json for their list`)
   return lines.join('\n')
 }
+
+const NEEDS_GPU =
+  'needs an NVIDIA GPU to come back; dumont snapshot transcode makes one of it that needs none'
 
 function differences({delta}: SnapshotSummary): readonly string[] {
   return delta === undefined ? [] : [describeDifferences(delta)]
@@ -35,17 +40,21 @@ function leftOut({leftOut: sizes, notes}: SnapshotSummary): readonly string[] {
   return shown.length === 0 ? [] : [`left out or noted: ${shown.join(', ')}`]
 }
 
-function sampled({sample}: SnapshotSummary): readonly string[] {
+function sampled({sample, uplink}: SnapshotSummary): readonly string[] {
   if (sample === undefined || sample.length === 0) return []
   const columns = [
     {title: 'CODEC'},
     {align: 'right', title: 'RATIO'},
     {align: 'right', title: 'MB/S'},
+    {align: 'right', title: 'UPLINK MB/S'},
+    {align: 'right', title: 'EXPECTED'},
   ] as const
-  const rows = sample.map(({codec, raw, seconds, stored}) => [
+  const rows = sample.map(({codec, expected, rate, raw, stored}) => [
     untrusted(codec, 40),
     raw > 0 ? (stored / raw).toFixed(3) : '-',
-    seconds > 0 ? (raw / seconds / 1e6).toFixed(0) : '-',
+    rate > 0 ? (rate / 1e6).toFixed(0) : '-',
+    uplink === undefined ? '?' : (uplink / 1e6).toFixed(0),
+    duration(expected * 1000),
   ])
   return [table(columns, rows)]
 }

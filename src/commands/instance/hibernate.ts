@@ -12,6 +12,7 @@ import {
   transferFlags,
 } from '../../flags.js'
 import {DumontError} from '../../lib/errors.js'
+import {codecToEnd} from '../../lib/instances/hibernate-codec.js'
 import type {HibernateRequest} from '../../lib/instances/hibernate-request.js'
 import {INSTANCE_FORMS, parseInstanceAddress} from '../../lib/providers/instance-address.js'
 import type {Settings} from '../../lib/settings/load-settings.js'
@@ -158,7 +159,7 @@ function requestOf(
     level: flags.level,
     snapshot: {
       acceptRollback: false,
-      codec: codecOf(settings, flags['accept-gpu-only']),
+      codec: codecToEnd(settings.codec, flags['accept-gpu-only']),
       crossMounts: flags['cross-mounts'],
       delta: (settings.delta ?? 'auto') !== 'off',
       excludeCaches: settings.excludeCaches ?? false,
@@ -173,15 +174,6 @@ function requestOf(
     ...(after === undefined ? {} : {postHook: after}),
     ...(before === undefined ? {} : {preHook: before}),
   }
-}
-
-/** What is to be ended must come back anywhere, unless it was said that it need not. */
-function codecOf({codec = 'auto'}: Settings, acceptsGpu: boolean): NonNullable<Settings['codec']> {
-  if (acceptsGpu) return codec
-  if (codec !== 'ans') return codec === 'auto' ? 'zstd' : codec
-  throw new DumontError('USAGE', '--codec ans needs an NVIDIA GPU to come back', {
-    hint: 'add --accept-gpu-only, or take --codec gzstd or zstd',
-  })
 }
 
 function absolute(flag: string, path: string): string {

@@ -25,7 +25,7 @@ export async function proveWayBack(
   if ((special.length > 0 || nvidia !== null) && !acceptGpuOnly)
     refuse(
       `the snapshot can only be read with an NVIDIA GPU (${untrusted(special.join(', '), 100)})`,
-      'take it with --codec zstd, or say --codec ans --accept-gpu-only',
+      'make one of it that restores anywhere (dumont snapshot transcode; chunks of earlier snapshots stay as they are), or say --codec ans --accept-gpu-only',
     )
   const {image, templateId} = instance.spec
   if (CONTAINERS.has(provider.name) && image === undefined && templateId === undefined)

@@ -85,6 +85,7 @@ export async function attemptCreate(
     sign: (objects) => desk.sign(objects),
     settle: (key) => desk.settle(key, signal),
     fetch: (keys) => grantFetch(keys, {readable, store}, box.reach),
+    nvcomp: async () => box.equipment.installNvcomp?.(signal),
     earlier: async (packs) => {
       const accepted = await acceptEarlier(packs, {...context, store, unusable}, signal)
       for (const pack of accepted) earlier.set(pack.key, pack)

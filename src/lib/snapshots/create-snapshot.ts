@@ -1,6 +1,7 @@
 import type {Manifest} from '../format/manifest.js'
 import {openRepository} from '../store/repository.js'
 import {skewWarning} from '../store/skew.js'
+import type {NvcompOptions} from '../worker/equip-nvcomp.js'
 import {requireAbsolute} from './absolute-path.js'
 import {bothInOrder} from './both-in-order.js'
 import {beginLineage} from './begun-lineage.js'
@@ -62,10 +63,11 @@ export async function createSnapshot(
   )
 }
 
-/** A GPU codec that was asked for must be had; a dry run measures it where it can be. `auto` takes what restores anywhere. */
-function nvcompFor({codec, dryRun}: CreateSnapshotRequest): 'required' | 'wanted' | undefined {
+/** A GPU codec that was asked for must be had; a dry run measures it where it can be; `auto` may come to want it. */
+function nvcompFor({codec, dryRun}: CreateSnapshotRequest): NvcompOptions['need'] | undefined {
   if (codec === 'ans' || codec === 'gzstd') return 'required'
-  return codec === 'auto' && dryRun ? 'wanted' : undefined
+  if (codec !== 'auto') return undefined
+  return dryRun ? 'wanted' : 'later'
 }
 
 interface Opened {

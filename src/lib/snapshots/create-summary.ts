@@ -1,6 +1,7 @@
 import type {Manifest} from '../format/manifest.js'
 import type {Attempt} from './create-attempt.js'
 import type {BoxWarning} from './box-warnings.js'
+import {forecast, type CodecForecast} from './codec-forecast.js'
 
 /** What became of a create; the JSON answer of the command. */
 export interface SnapshotSummary {
@@ -35,8 +36,14 @@ export interface SnapshotSummary {
   /** Something torn, unreadable or on a skipped mount: exit code 3. */
   readonly incomplete: boolean
   readonly dryRun: boolean
+  /** Whether it can only be read with an NVIDIA GPU; absent after a dry run. */
+  readonly needsGpu?: boolean
+  /** What `--codec auto` took, or would take, and why in one line. */
+  readonly codec?: Attempt['result']['choice']
   /** Dry run: what each codec makes of a sample of the data. */
-  readonly sample?: Attempt['result']['sample']
+  readonly sample?: readonly CodecForecast[]
+  /** Dry run: bytes a second that the box sends; absent where no create has told yet. */
+  readonly uplink?: number
 }
 
 /** Joins what was committed, or of a dry run what the worker found, into the answer. */
@@ -70,6 +77,9 @@ export function summaryOf(made: {
     skippedMounts: result.skippedMounts,
     incomplete: counts.torn > 0 || counts.unreadable > 0 || result.skippedMounts.length > 0,
     dryRun: manifest === undefined,
-    ...(result.sample ? {sample: result.sample} : {}),
+    ...(manifest && {needsGpu: manifest.nvidia !== null}),
+    ...(result.choice && {codec: result.choice}),
+    ...(result.sample && {sample: result.sample.map((row) => forecast(row, result))}),
+    ...(result.uplink !== undefined && {uplink: result.uplink}),
   }
 }

@@ -1,6 +1,7 @@
 import {DumontError} from '../errors.js'
 import type {Manifest} from '../format/manifest.js'
 import {untrusted} from '../untrusted.js'
+import type {NvcompOptions} from '../worker/equip-nvcomp.js'
 import type {ConnectedBox} from './connect-worker.js'
 import type {BoxService} from './service.js'
 
@@ -37,13 +38,13 @@ function withoutGpu(id: string): string {
 /** The same service with nvCOMP on its boxes: `required` where nothing goes without it. USAGE when that is forbidden. */
 export function withNvcomp<S extends BoxService>(
   service: S,
-  need: 'required' | 'wanted' | undefined,
+  need: NvcompOptions['need'] | undefined,
   what: string,
 ): S {
   if (need === undefined) return service
   const {equipNvcomp} = service
   if (equipNvcomp) return {...service, equip: equipNvcomp(need)}
-  if (need === 'wanted') return service
+  if (need !== 'required') return service
   throw new DumontError('USAGE', `${untrusted(what, 60)} needs a GPU, which is forbidden here`, {
     hint: 'leave out --no-gpu, and set neither gpu to false in a configuration file nor DUMONT_GPU',
   })

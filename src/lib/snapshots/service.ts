@@ -2,7 +2,8 @@ import type {Clock} from '../clock.js'
 import type {Report} from '../progress/events.js'
 import type {Session} from '../remote/session.js'
 import type {Store} from '../store/store.js'
-import type {EquippedBox, NvcompOptions} from '../worker/equip-box.js'
+import type {EquippedBox} from '../worker/equip-box.js'
+import type {NvcompOptions} from '../worker/equip-nvcomp.js'
 
 /** What every service stands on; the caller opens the store and closes it. */
 export interface StoreService {
@@ -29,7 +30,10 @@ export interface ColdUnlock {
 }
 
 /** What a box was equipped with. */
-export type Equipment = Pick<EquippedBox, 'argv' | 'nvcompMissing' | 'nvcompWheels' | 'running'>
+export type Equipment = Pick<
+  EquippedBox,
+  'argv' | 'installNvcomp' | 'nvcompMissing' | 'nvcompWheels' | 'running'
+>
 
 export type Equip = (session: Session, signal?: AbortSignal) => Promise<Equipment>
 

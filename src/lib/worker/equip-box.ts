@@ -2,12 +2,13 @@ import {createHash} from 'node:crypto'
 
 import * as v from 'valibot'
 
-import {DumontError, isDumontError} from '../errors.js'
+import {DumontError} from '../errors.js'
 import type {RemoteProcess, Session} from '../remote/session.js'
 import {untrusted} from '../untrusted.js'
+import {equipNvcomp, type NvcompFound, type NvcompOptions} from './equip-nvcomp.js'
 import {askFirstPython} from './find-python.js'
 import type {WheelSource} from './native-wheels.js'
-import {NVCOMP_NOTICE, nvcompKeys, nvcompRequirements} from './nvcomp-wheels.js'
+import {nvcompKeys} from './nvcomp-wheels.js'
 import {ask, provideWheels, sendingMs} from './provide-wheels.js'
 import type {WorkerBundle} from './worker-bundle.js'
 
@@ -25,15 +26,8 @@ export interface EquipOptions {
   readonly serve?: boolean
 }
 
-export interface NvcompOptions {
-  /** `required`: fails when it cannot be had, and sends it from here if need be; `wanted`: goes on without. */
-  readonly need: 'required' | 'wanted'
-  /** Called with whose licence it is under before it is installed on this box, and only then. */
-  readonly onInstall: (notice: string) => void
-}
-
 /** A box with everything the worker needs. */
-export interface EquippedBox {
+export interface EquippedBox extends NvcompFound {
   /** Starts the worker. */
   readonly argv: readonly string[]
   /** The worker, where it was wanted and could be started at once: whoever does not talk to it kills it. */
@@ -44,12 +38,6 @@ export interface EquippedBox {
   readonly privateDir: string
   /** Goes on the worker's sys.path. */
   readonly nativePath: string
-  /** Where nvCOMP lies, if it was asked for and could be had. */
-  readonly nvcompPath?: string
-  /** SHA-256 of the wheels it is made of, hex. */
-  readonly nvcompWheels?: readonly string[]
-  /** Why nvCOMP that was wanted is not there. */
-  readonly nvcompMissing?: string
   readonly facts: BoxFacts
 }
 
@@ -99,6 +87,7 @@ export async function equipBox(
     do: 'look',
     natives: Object.fromEntries(keys),
     nvcomp: nvcompKeys(bundle.requirements),
+    nvcompLater: options.nvcomp?.need === 'later',
     serve: options.serve === true,
     useNvcomp: options.nvcomp !== undefined,
     worker: bundle.sha256,
@@ -140,40 +129,6 @@ interface Box {
   readonly bundle: WorkerBundle
   readonly look: Look
   readonly session: Session
-}
-
-type NvcompFound = Pick<EquippedBox, 'nvcompMissing' | 'nvcompPath' | 'nvcompWheels'>
-
-async function equipNvcomp(
-  box: Box,
-  {nvcomp, wheels}: EquipOptions,
-  signal?: AbortSignal,
-): Promise<NvcompFound> {
-  if (nvcomp === undefined) return {}
-  const {bundle, look} = box
-  const machine = look.platform.split('-')[1] ?? ''
-  const key = nvcompKeys(bundle.requirements)[machine]
-  if (key === undefined) return {nvcompMissing: `there is no nvCOMP for ${machine}`}
-  const requirements = nvcompRequirements(bundle.requirements, machine)
-  const found = {
-    nvcompPath: `${look.private}/nvcomp-${key}`,
-    nvcompWheels: [...requirements.matchAll(/sha256:([0-9a-f]{64})/g)].map(
-      ([, hash]) => hash ?? '',
-    ),
-  }
-  if (look.nvcomp) return found
-  if (!look.driver) return {nvcompMissing: 'no NVIDIA driver was found'}
-  nvcomp.onInstall(NVCOMP_NOTICE)
-  const set = {key, kind: 'nvcomp' as const, requirements}
-  try {
-    await provideWheels(box, set, nvcomp.need === 'required' ? wheels : undefined, signal)
-  } catch (error) {
-    // Other bytes than the pinned ones are nothing to go on after, whoever wanted them.
-    const mayGoOn = nvcomp.need === 'wanted' && isDumontError(error) && error.code !== 'INTEGRITY'
-    if (!mayGoOn) throw error
-    return {nvcompMissing: error.message}
-  }
-  return found
 }
 
 type NativeSet = 'native' | 'native+numpy'

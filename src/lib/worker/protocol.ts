@@ -85,6 +85,7 @@ export const workerMessage = v.variant('type', [
     id: messageId,
     packs: v.pipe(v.array(packClaim), v.maxLength(1000)),
   }),
+  v.object({type: v.literal('nvcomp'), id: messageId}),
   v.object({
     type: v.literal('confirm'),
     id: messageId,
@@ -102,6 +103,12 @@ export const workerMessage = v.variant('type', [
     stored: amount,
     transferred: amount,
     parts: v.optional(v.pipe(v.array(part), v.maxLength(1024)), () => []),
+  }),
+  v.object({
+    type: v.literal('lost'),
+    path: byteString,
+    code,
+    message: v.pipe(v.string(), v.maxLength(1000)),
   }),
   v.object({
     type: v.literal('checked'),
@@ -139,6 +146,8 @@ export type MessageOf<T extends WorkerMessage['type']> = Extract<WorkerMessage, 
 export type WorkerProgress = MessageOf<'progress'>
 /** What a pack was found to be; `chunks`: those that are damaged, null for all of the pack. */
 export type CheckedPack = MessageOf<'checked'>
+/** An entry that a salvaging restore could not bring back. */
+export type LostEntry = MessageOf<'lost'>
 export type WorkerWarning = MessageOf<'warning'>
 
 /** Reads one line of the worker; rejects (WORKER) what the protocol does not know. */

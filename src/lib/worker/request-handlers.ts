@@ -2,6 +2,7 @@ import type {GrantedUrl, Reply} from './requests.js'
 import {
   offProtocol,
   type CheckedPack,
+  type LostEntry,
   type MessageOf,
   type ObjectToSign,
   type PackClaim,
@@ -19,17 +20,20 @@ export interface RequestHandlers {
   readonly fetch?: (keys: readonly string[]) => Promise<readonly GrantedUrl[]>
   readonly settle?: (key: string) => Promise<boolean>
   readonly earlier?: (packs: readonly PackClaim[]) => Promise<readonly string[]>
+  /** Where nvCOMP lies on the box, installed if need be; undefined when it cannot or may not be had. */
+  readonly nvcomp?: () => Promise<string | undefined>
   readonly confirm?: (question: MessageOf<'confirm'>) => Promise<boolean>
+  readonly lost?: (entry: LostEntry) => void
   readonly checked?: (pack: CheckedPack) => void
   readonly progress?: (progress: WorkerProgress) => void
   readonly warning?: (warning: WorkerWarning) => void
 }
 
 /** Messages that want an answer. */
-export type Question = MessageOf<'confirm' | 'earlier' | 'fetch' | 'settle' | 'sign'>
+export type Question = MessageOf<'confirm' | 'earlier' | 'fetch' | 'nvcomp' | 'settle' | 'sign'>
 
 export function isQuestion(message: WorkerMessage): message is Question {
-  return ['confirm', 'earlier', 'fetch', 'settle', 'sign'].includes(message.type)
+  return ['confirm', 'earlier', 'fetch', 'nvcomp', 'settle', 'sign'].includes(message.type)
 }
 
 /** The reply to one question. */
@@ -44,6 +48,7 @@ async function body(question: Question, handlers: RequestHandlers): Promise<Part
   if (type === 'settle') return {stored: await granted(type, handlers.settle)(question.key)}
   if (type === 'earlier')
     return {accepted: [...(await granted(type, handlers.earlier)(question.packs))]}
+  if (type === 'nvcomp') return {nvcomp: (await granted(type, handlers.nvcomp)()) ?? null}
   return {yes: await granted(type, handlers.confirm)(question)}
 }
 

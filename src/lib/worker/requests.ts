@@ -73,6 +73,8 @@ const restoreRequest = v.object({
   parts: count,
   memory: count,
   dryRun: v.boolean(),
+  /** Whether what is damaged of the index costs only what it described. */
+  salvage: v.boolean(),
 })
 
 const transcodeRequest = v.object({
@@ -113,6 +115,7 @@ const reply = v.object({
   urls: v.exactOptional(v.array(signedRequest)),
   stored: v.exactOptional(v.boolean()),
   accepted: v.exactOptional(v.array(key)),
+  nvcomp: v.exactOptional(v.nullable(v.string())),
   yes: v.exactOptional(v.boolean()),
   error: v.exactOptional(v.object({code, message: v.string()})),
 })

@@ -69,8 +69,17 @@ export const createResult = v.object({
     }),
   ),
   sample: v.exactOptional(
-    v.array(v.object({codec: v.string(), raw: count, stored: count, seconds})),
+    v.pipe(
+      v.array(
+        v.object({codec: code, raw: count, stored: count, seconds, lanes: v.optional(count, 1)}),
+      ),
+      v.maxLength(16),
+    ),
   ),
+  /** What `auto` took, or would take, and why. */
+  choice: v.exactOptional(v.object({codec: code, why: v.pipe(v.string(), v.maxLength(1000))})),
+  /** Dry run: bytes a second that the latest create saw. */
+  uplink: v.exactOptional(count),
 })
 
 export const transcodeResult = v.object({

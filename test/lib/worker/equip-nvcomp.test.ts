@@ -7,7 +7,8 @@ import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from '@jest/globals'
 
 import {openLocalSession} from '../../../src/lib/remote/local-session.js'
-import {equipBox, type NvcompOptions} from '../../../src/lib/worker/equip-box.js'
+import {equipBox} from '../../../src/lib/worker/equip-box.js'
+import type {NvcompOptions} from '../../../src/lib/worker/equip-nvcomp.js'
 import {importNames, parseRequirements} from '../../../src/lib/worker/native-wheels.js'
 import {fakeIndex, fakeWheel, type FakeWheel} from '../../support/fake-wheel.js'
 
@@ -93,6 +94,47 @@ describe('a box with an NVIDIA driver', () => {
     },
   )
 
+  test('gets nothing that it may want later before it does, and then once', async () => {
+    const box = await freshBox()
+    await fakeUv(box.home, `echo x >> ${box.home}/said; ${UNZIP}`)
+    const {installNvcomp, nvcompPath, nvcompWheels} = await box.equip('later')
+    expect([nvcompPath, box.notices]).toEqual([undefined, []])
+    expect(nvcompWheels).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)])
+    await writeFile(join(box.home, 'said'), '')
+    const paths = await Promise.all([installNvcomp?.(), installNvcomp?.()])
+    expect(await readdir(paths[0] ?? '')).toEqual(['dumont-complete', 'nvidia'])
+    expect(paths[1]).toBe(paths[0])
+    expect(await readFile(join(box.home, 'said'), 'utf8')).toBe('x\n')
+    expect(box.notices).toEqual([expect.stringMatching(/NVIDIA's own licence/)])
+    const again = await box.equip('later')
+    expect([again.nvcompPath, again.installNvcomp]).toEqual([paths[0], undefined])
+  })
+
+  test('that may want it later does without where it cannot be installed', async () => {
+    const {installNvcomp} = await (await freshBox()).equip('later')
+    expect(await installNvcomp?.()).toBeUndefined()
+  })
+
+  test('that wants it later is never given other bytes than the pinned ones', async () => {
+    const box = await freshBox()
+    await box.equip()
+    await fakeUv(box.home, 'echo "Hash mismatch for nvidia-nvcomp-cu12"; exit 1')
+    const {installNvcomp} = await box.equip('later')
+    await expect(installNvcomp?.()).rejects.toMatchObject({code: 'INTEGRITY'})
+  })
+
+  test('starts the worker at once where it is only wanted later', async () => {
+    const box = await freshBox()
+    await box.equip()
+    const running = async (need: NvcompOptions['need']) => {
+      const started = (await box.equip(need, true)).running
+      started?.kill()
+      await started?.exited.catch(() => {})
+      return started !== undefined
+    }
+    expect([await running('later'), await running('wanted')]).toEqual([true, false])
+  })
+
   test('of a machine without pins says so', async () => {
     const box = await freshBox({machines: []})
     const {nvcompMissing} = await box.equip('required')
@@ -103,8 +145,11 @@ describe('a box with an NVIDIA driver', () => {
 
 test('a box without a driver gets no nvCOMP, whoever asks', async () => {
   const box = await freshBox({driver: false})
-  const {nvcompMissing, nvcompPath} = await box.equip('required')
-  expect([nvcompMissing, nvcompPath]).toEqual(['no NVIDIA driver was found', undefined])
+  for (const need of ['required', 'wanted', 'later'] as const) {
+    const {installNvcomp, nvcompMissing, nvcompPath} = await box.equip(need)
+    expect([nvcompMissing, nvcompPath]).toEqual(['no NVIDIA driver was found', undefined])
+    expect(installNvcomp).toBeUndefined()
+  }
   expect(box.notices).toEqual([])
 })
 
@@ -144,9 +189,9 @@ async function freshBox({driver = true, machines = MACHINES, served}: BoxOptions
   }
   const session = openLocalSession({HOME: home, PATH: '/usr/bin:/bin'})
   const wheels = {cacheDir, fetch: index.fetch, indexUrl: index.indexUrl}
-  const equip = (need?: NvcompOptions['need']) => {
+  const equip = (need?: NvcompOptions['need'], serve = false) => {
     const wanted = need && {nvcomp: {need, onInstall: (notice: string) => notices.push(notice)}}
-    return equipBox(session, {bundle, pythons: [python], wheels, ...wanted})
+    return equipBox(session, {bundle, pythons: [python], serve, wheels, ...wanted})
   }
   return {equip, home, index, notices}
 }
