@@ -1,8 +1,8 @@
 import {randomBytes} from 'node:crypto'
 import {DumontError, isDumontError} from '../errors.js'
 import {isExactly, pinOf} from './pin.js'
-import {sendSigned} from './signed-http.js'
 import type {Pin, PinKind, SignedRequest, Store} from './store.js'
+import {trySigned, type Trial} from './try-signed.js'
 
 export interface Probe {
   readonly pin: PinKind
@@ -31,9 +31,9 @@ export async function probeStore(store: Store, signal?: AbortSignal): Promise<Pr
   }
   try {
     await probeWriteOnce(store, fresh('once'), signal)
-    return {pin: await probePins(store, fresh, signal), notes: await clean(store, keys)}
+    return {pin: await probePins(store, fresh, signal), notes: await removeTrials(store, keys)}
   } catch (error) {
-    await clean(store, keys).catch(() => {})
+    await removeTrials(store, keys).catch(() => {})
     throw error
   }
 }
@@ -105,42 +105,18 @@ async function upload(
   store: Store,
   {key, pin, body}: Upload,
   signal: AbortSignal | undefined,
-): Promise<{readonly taken: boolean; readonly status: number}> {
+): Promise<Trial> {
   const signed = await store.sign({method: 'PUT', key, length: RIGHT.length, pin})
   // The true length, so that it is the signature that refuses it and not a broken request.
   const request: SignedRequest = {
     ...signed,
     headers: {...signed.headers, 'content-length': String(body.length)},
   }
-  for (let attempt = 1; ; attempt++) {
-    const status = await statusOf(request, body, signal)
-    if (status >= 200 && status < 300) return {taken: true, status}
-    const isBusy = status === 429 || (status >= 500 && status !== 501)
-    if (!isBusy) return {taken: false, status}
-    if (attempt === 3)
-      throw new DumontError(
-        'STORE_BUSY',
-        `${store.url} could not be tested: it answers HTTP ${status}`,
-        {retry: 'later'},
-      )
-  }
+  return trySigned(store.url, request, body, signal)
 }
 
-async function statusOf(
-  request: SignedRequest,
-  body: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  try {
-    return (await sendSigned(request, body, signal)).status
-  } catch (error) {
-    if (isDumontError(error) && error.code === 'UNREACHABLE') return 0
-    throw error
-  }
-}
-
-/** Not under the caller's signal: an interrupted probe cleans up as well, only quickly. */
-async function clean(store: Store, keys: readonly string[]): Promise<string[]> {
+/** What to tell of the removal. Not under the caller's signal: an interrupted probe cleans up as well, only quickly. */
+export async function removeTrials(store: Store, keys: readonly string[]): Promise<string[]> {
   try {
     await store.remove(keys, AbortSignal.timeout(CLEANING_MS * keys.length))
     return []

@@ -6,6 +6,11 @@ import {IDLE_MS, withoutSilence} from './idle.js'
 import {interruption, throwIfInterrupted} from './interruption.js'
 import type {SignedRequest} from './store.js'
 
+/** A signed request, or what somebody makes of it. */
+export interface AnyRequest extends Omit<SignedRequest, 'method'> {
+  readonly method: string
+}
+
 export interface SignedAnswer {
   readonly status: number
   readonly body: Uint8Array
@@ -18,7 +23,7 @@ const ANSWER_LIMIT = 1024 * 1024
  * status is the answer, whatever it is. Rejects (UNREACHABLE) when there is none.
  */
 export async function sendSigned(
-  signed: SignedRequest,
+  signed: AnyRequest,
   body?: Uint8Array,
   signal?: AbortSignal,
 ): Promise<SignedAnswer> {

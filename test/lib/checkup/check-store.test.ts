@@ -4,11 +4,21 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {checkStore} from '../../../src/lib/checkup/check-store.js'
 import {exitCodeOfFindings, type Finding} from '../../../src/lib/checkup/finding.js'
-import {systemClock} from '../../../src/lib/clock.js'
 import {DumontError} from '../../../src/lib/errors.js'
 import {DirectoryStore} from '../../../src/lib/store/directory-store.js'
 import {openRepository} from '../../../src/lib/store/repository.js'
 import type {Endurance, Store} from '../../../src/lib/store/store.js'
+import {ShiftedClock} from '../../support/shifted-clock.js'
+
+/** A clock on which a wait is over at once, and has passed. */
+class PassingClock extends ShiftedClock {
+  override async sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+    await super.sleep(milliseconds, signal)
+    this.shift += milliseconds
+  }
+}
+
+const clock = new PassingClock()
 
 const stateOf = (findings: readonly Finding[], name: string) =>
   findings.find(({what}) => what === name)?.state
@@ -19,7 +29,7 @@ async function withStore(
   work: (store: Store, folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'dumont-doctor-'))
-  const store = await DirectoryStore.open(join(folder, 'store'), {clock: systemClock})
+  const store = await DirectoryStore.open(join(folder, 'store'), {clock})
   try {
     const changed = change(store)
     const seen = new Proxy<Store>(store, {
@@ -41,10 +51,11 @@ describe('a look at a store', () => {
       () => ({}),
       async (store, folder) => {
         await openRepository(store, {create: true})
-        const findings = await checkStore(store, systemClock)
+        const findings = await checkStore(store, clock)
         expect(findings.map(({state, what}) => [what, state])).toEqual([
           ['store', 'good'],
           ['uploads', 'good'],
+          ['signed URLs', 'good'],
           ['clock', 'good'],
         ])
         expect(exitCodeOfFindings(findings)).toBe(0)
@@ -59,7 +70,7 @@ describe('a look at a store', () => {
     withStore(
       () => ({}),
       async (store, folder) => {
-        const findings = await checkStore(store, systemClock)
+        const findings = await checkStore(store, clock)
         expect(stateOf(findings, 'store')).toBe('note')
         expect(await readdir(folder)).toEqual([])
       },
@@ -73,7 +84,7 @@ describe('a look at a store', () => {
         },
       }),
       async (store) => {
-        const findings = await checkStore(store, systemClock)
+        const findings = await checkStore(store, clock)
         expect(findings).toEqual([
           {
             exitCode: 69,
@@ -94,7 +105,7 @@ describe('a look at a store', () => {
         reach: 'direct',
       }),
       async (store) => {
-        const findings = await checkStore(store, systemClock)
+        const findings = await checkStore(store, clock)
         expect(stateOf(findings, 'uploads')).toBe('bad')
         expect(exitCodeOfFindings(findings)).toBe(78)
       },
@@ -104,7 +115,7 @@ describe('a look at a store', () => {
     withStore(
       () => ({now: async () => Date.now() + 120_000}),
       async (store) => {
-        expect(stateOf(await checkStore(store, systemClock), 'clock')).toBe('note')
+        expect(stateOf(await checkStore(store, clock), 'clock')).toBe('note')
       },
     ))
 
@@ -116,7 +127,7 @@ describe('a look at a store', () => {
     withStore(
       () => ({endurance: async () => endurance}),
       async (store) => {
-        expect(stateOf(await checkStore(store, systemClock), 'lifecycle')).toBe(state)
+        expect(stateOf(await checkStore(store, clock), 'lifecycle')).toBe(state)
       },
     ),
   )
@@ -129,7 +140,7 @@ describe('a look at a store', () => {
         },
       }),
       async (store) => {
-        await expect(checkStore(store, systemClock)).rejects.toThrow('not a function')
+        await expect(checkStore(store, clock)).rejects.toThrow('not a function')
       },
     ))
 })
