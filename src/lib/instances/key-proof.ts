@@ -19,16 +19,14 @@ export async function proveKeys(
 ): Promise<{readonly checks: readonly Check[]; readonly refusals: readonly Refusal[]}> {
   if (store.keys?.protection !== 'sealed') return {checks: [], refusals: []}
   if (!coldUnlock) return {checks: [], refusals: [refusal('the keys could not be tried again')]}
-  const {slots, store: reopened} = await coldUnlock(signal)
+  const {hasRecovery, slots, store: reopened} = await coldUnlock(signal)
   const refusals: Refusal[] = []
-  if (slots.length < FEWEST_SLOTS)
-    refusals.push(
-      refusal(`the store has ${slots.length} key slot: with it everything would be lost`),
-    )
-  if (!slots.some(({kind}) => kind === 'recovery'))
+  if (slots < FEWEST_SLOTS)
+    refusals.push(refusal(`the store has ${slots} key slot: with it everything would be lost`))
+  if (!hasRecovery)
     refusals.push(refusal('the store has no recovery text for the case that this machine is lost'))
   const opened = await openOneChunk(reopened, snapshotId, signal)
-  const figures = {bytesOpened: opened, slots: slots.length}
+  const figures = {bytesOpened: opened, slots}
   const what = 'the slots in the store, opened again, gave keys that open the snapshot'
   return {checks: [{by: 'operator', figures, rule: 'keys', what}], refusals}
 }
