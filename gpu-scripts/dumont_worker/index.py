@@ -280,8 +280,13 @@ class IndexReader:
         # content hashes guard what a collision could swap.
         if entry.link is None:
             self._members.add(hash(_as_member(entry, entry.root, entry.path)))
-        elif hash(_as_member(entry, *entry.link)) not in self._members:
+        elif not self._has_first(entry):
             raise integrity("a hard link to a member that does not stand before it as its like")
+
+    def _has_first(self, entry: Entry) -> bool:
+        """Tell whether the first member of an entry's group stands before it as its like."""
+        assert entry.link is not None  # only further members are asked about
+        return hash(_as_member(entry, *entry.link)) in self._members
 
 
 def _as_member(entry: Entry, root: int, path: bytes) -> tuple[object, ...]:

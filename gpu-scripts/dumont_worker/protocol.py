@@ -114,6 +114,7 @@ class RestoreRequest:
     parts: int
     memory: int
     dry_run: bool
+    salvage: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +418,7 @@ def _restore(fields: _Fields) -> RestoreRequest:
         parts=fields.number("parts", 1, 1024),
         memory=fields.number("memory", 1, 1 << 50),
         dry_run=fields.flag("dryRun"),
+        salvage=fields.flag("salvage"),
     )
 
 

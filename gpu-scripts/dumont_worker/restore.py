@@ -29,6 +29,7 @@ from .restore_index import Urls, read_index
 from .restore_links import RestoreLinks
 from .restore_run import Run, unwritable
 from .restore_runs import Runs, at_or_below
+from .restore_salvage import salvage_index
 from .restore_scope import WANTED, Layout, lay_out
 from .restore_survey import Survey
 from .restore_write import Write
@@ -164,11 +165,21 @@ class Steps:
             # They take longer to start than a small index takes to read.
             self._crew.start()
         try:
-            run.index = read_index(run.link, run.request, self._urls, run.layout, self._spool)
+            self._read_what_is_there()
         except OSError as error:
             # A long index is kept in a file of the worker's own directory.
             raise unwritable(self._box.private.path, error) from error
         self._lap("index")
+
+    def _read_what_is_there(self) -> None:
+        run = self._run
+        wanted = (run.link, run.request, self._urls, run.layout, self._spool)
+        if not run.request.salvage:
+            run.index = read_index(*wanted)
+            return
+        run.index, gaps = salvage_index(*wanted)
+        for path, words in gaps:
+            run.lose(path, words)
 
     def _survey(self, survey: Survey) -> None:
         run = self._run

@@ -126,6 +126,8 @@ class ChunkTable:
         self._decodable = bytearray()
         self._ans = bytearray()
         self.has_differences = False
+        self.lost: set[int] = set()
+        """Chunks whose lines are lost, where an index is salvaged."""
 
     def __len__(self) -> int:
         """Return the number of chunks."""

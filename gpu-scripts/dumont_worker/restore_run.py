@@ -78,7 +78,7 @@ class Run:
         self.failures: list[dict[str, Any]] = []
         self.damaged: set[int] = set()
         """Entries whose content the store does not hold as it was saved."""
-        self.counts = dict.fromkeys(("same", "written", "deleted", "failed"), 0)
+        self.counts = dict.fromkeys(("same", "written", "deleted", "failed", "damaged"), 0)
         self.raw_written = 0
         self.fetched = 0
         self._noted: set[str] = set()
@@ -129,10 +129,23 @@ class Run:
         self.counts["failed"] += 1
         if failure[0] == DAMAGED:
             self.damaged.add(number)
+            self.counts["damaged"] += 1
+        self._name(self.where(item), failure)
+
+    def lose(self, path: bytes, message: str) -> None:
+        """Report that of what lies behind a path nothing is known."""
+        self.counts["failed"] += 1
+        self.counts["damaged"] += 1
+        self._name(path, (DAMAGED, message))
+
+    def _name(self, path: bytes, failure: Failure) -> None:
+        """Tell the operator's machine of one failure; the result holds only the first."""
+        code, message = failure
+        named = {"path": to_json(path[:_LONGEST_PATH]), "code": code, "message": message[:1000]}
+        if self.request.salvage:
+            self.link.send("lost", **named)
         if len(self.failures) < _MOST_FAILURES:
-            code, message = failure
-            path = to_json(self.where(item)[:_LONGEST_PATH])
-            self.failures.append({"path": path, "code": code, "message": message[:1000]})
+            self.failures.append(named)
 
     def tell(self, item: Item, issues: list[Issue]) -> None:
         """Pass on what could not be set on an entry."""

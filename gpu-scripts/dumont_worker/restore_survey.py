@@ -13,7 +13,7 @@ from .compare import WRITES, Action, decide
 from .errors import WorkerError
 from .restore_crew import Crew
 from .restore_holders import Holders
-from .restore_run import Run, failure_of
+from .restore_run import DAMAGED, Run, failure_of
 from .restore_scope import WANTED, WAY, Place, inside
 from .restore_space import Space
 from .spool import Item
@@ -72,7 +72,7 @@ class Survey:
             action, found = self._decide(number, item)
             run.actions[number] = action
             if action in WRITES:
-                self._will_write(item, found)
+                self._will_write(number, item, found)
             elif action == Action.COMPARE and found is not None:
                 self._gather(number, item, found)
         self._compare()
@@ -205,14 +205,19 @@ class Survey:
                     action = Action.REPLACE
                 self._run.actions[number] = action
                 if action == Action.REPLACE:
-                    self._will_write(item, found)
+                    self._will_write(number, item, found)
                 else:
                     self.totals.same_raw += data_bytes(item)
                     self._run.link.progress.add(raw=data_bytes(item))
 
         return take
 
-    def _will_write(self, item: Item, found: Found | None) -> None:
+    def _will_write(self, number: int, item: Item, found: Found | None) -> None:
+        lost = self._run.index.chunks.lost
+        if lost and any(extent[1] in lost for extent in item.extents):
+            words = "where its content lies was told by a part of the index that is lost"
+            self._run.fail(number, item, (DAMAGED, words))
+            return
         for _, chunk, _, _ in item.extents:
             self.needed[chunk] = 1
         self.space.add(item, found, self._absent)

@@ -124,6 +124,7 @@ class FakeLink:
         self.checks = 0
         self.on_check: Callable[[int], None] = lambda count: None
         self.tokens = 0
+        self.lost: list[dict[str, Any]] = []
 
     def check(self) -> None:
         self.checks += 1
@@ -150,6 +151,10 @@ class FakeLink:
 
     def note(self, code: str, path: bytes) -> None:
         self.notes[code] += 1
+
+    def send(self, type_: str, **fields: Any) -> None:
+        assert type_ == "lost"
+        self.lost.append(fields)
 
 
 class Quiet:
@@ -393,6 +398,7 @@ def request_of(snapshot: Snapshot, target: Path | None, **changes: Any) -> Resto
         "parts": 4,
         "memory": 512 << 20,
         "dry_run": False,
+        "salvage": False,
     }
     return RestoreRequest(**(wanted | changes))
 

@@ -56,6 +56,7 @@ def restore_of(operator: FakeOperator, created: dict[str, Any], target: Path) ->
         "parts": 8,
         "memory": 1 << 29,
         "dryRun": False,
+        "salvage": False,
     }
 
 

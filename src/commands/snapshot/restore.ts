@@ -17,7 +17,9 @@ export default class SnapshotRestore extends BaseCommand {
 
   static override description = `A snapshot of one directory restores that directory's contents into TARGET; of several, each under its absolute path
 below TARGET; without --target, to where they were. Files that are equal already are left alone; others are written beside
-and renamed, never in place. Interrupted, the same command continues. One box that fails does not stop the others.`
+and renamed, never in place. Interrupted, the same command continues. One box that fails does not stop the others.
+What is damaged in the store costs the files that need it, which are named, and nothing else (exit 65); a damaged index
+ends a restore before anything is written, unless --salvage says to use what is left of it.`
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> latest --host root@1.2.3.4:22',
@@ -70,6 +72,15 @@ and renamed, never in place. Interrupted, the same command continues. One box th
       default: false,
       summary: 'also what keeps a box reachable: authorized_keys, host keys, vendor agents',
     }),
+    salvage: Flags.boolean({
+      default: false,
+      summary: 'bring back what is proven of a snapshot whose index is damaged, and name the rest',
+    }),
+    report: Flags.string({
+      dependsOn: ['salvage'],
+      helpValue: 'FILE',
+      summary: 'a new file with a JSON line for each entry that did not come back',
+    }),
     'dry-run': Flags.boolean({default: false, summary: 'compare and tell; change nothing'}),
     yes: Flags.boolean({char: 'y', default: false, summary: 'do not ask before --delete removes'}),
     'accept-rollback': Flags.boolean({
@@ -93,7 +104,9 @@ and renamed, never in place. Interrupted, the same command continues. One box th
     })
     const {exitCodeOfRestore, restoreSnapshot} =
       await import('../../lib/snapshots/restore-snapshot.js')
-    const summary = await operator.use((service, settings) => {
+    const {openLossReport} = await import('../../lib/snapshots/loss-report.js')
+    const report = flags.report === undefined ? undefined : openLossReport(flags.report)
+    const restored = operator.use((service, settings) => {
       const options: RestoreOptions = {
         confirmDelete: (question) => operator.whileAsking(() => ask(deleteQuestion(question))),
         delete: flags.delete,
@@ -103,6 +116,8 @@ and renamed, never in place. Interrupted, the same command continues. One box th
         includeAccessFiles: flags['include-access-files'],
         overwrite: flags.overwrite,
         parts: settings.parts ?? PARTS,
+        salvage: flags.salvage,
+        ...(report ? {onLost: report.add} : {}),
         ...(flags.privileges ? {privileges: true} : {}),
         ...(settings.memory === undefined ? {} : {memory: settings.memory}),
         ...(flags.target === undefined ? {} : {target: boxPath(flags.target, flags.host)}),
@@ -116,6 +131,7 @@ and renamed, never in place. Interrupted, the same command continues. One box th
       }
       return restoreSnapshot(request, service, this.signal)
     })
+    const summary = await restored.finally(() => report?.close())
     this.finish(describeRestore(summary), false)
     process.exitCode = exitCodeOfRestore(summary)
     return restoreAnswer(summary)

@@ -27,6 +27,10 @@ export interface RestoreOptions {
   /** Bytes. */
   readonly memory?: number
   readonly dryRun: boolean
+  /** Brings back what is proven of a snapshot whose index is damaged; absent: such a snapshot is refused. */
+  readonly salvage?: boolean
+  /** Hears of every entry that a salvage does not bring back. */
+  readonly onLost?: (entry: LostEntry) => void
   /** Asked before `delete` removes anything; texts are safe to show. */
   readonly confirmDelete: (question: DeleteQuestion) => Promise<boolean>
 }
@@ -44,6 +48,10 @@ export interface FailedEntry {
   readonly message: string
 }
 
+export interface LostEntry extends FailedEntry {
+  readonly host: string
+}
+
 /** What a restore did on one box. */
 export interface HostRestore {
   readonly counts: RestoreResult['counts']
@@ -52,6 +60,8 @@ export interface HostRestore {
   readonly written: number
   readonly deleted: number
   readonly failed: number
+  /** Of those that failed: what the store does not hold as it was saved. */
+  readonly damaged: number
   /** The first hundred. */
   readonly failures: readonly FailedEntry[]
   readonly warnings: {
@@ -97,6 +107,7 @@ export async function restoreHost(
           count,
           examples: examples.map((path) => displayByteString(path, 500)),
         }),
+      lost: (entry) => options.onLost?.({host, ...readable(entry)}),
       progress: (progress) => report({kind: 'transfer', progress, host}),
       warning: (warning) => warnings.add(warning),
     }
@@ -143,5 +154,6 @@ function requestOf(
     parts: Math.min(parts, reach.most),
     memory: memoryFor(worker.hello, memory),
     dryRun,
+    salvage: options.salvage ?? false,
   }
 }

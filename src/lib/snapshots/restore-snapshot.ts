@@ -33,8 +33,6 @@ export interface RestoreSummary {
 }
 
 const HOSTS_AT_ONCE = 32
-/** What the worker calls an entry whose content the store does not hold as it was saved. */
-const DAMAGED = 'damaged'
 
 /**
  * Restores a snapshot onto all boxes at the same time. One that fails does not stop the others; with a single box its error
@@ -79,7 +77,7 @@ function tellFailed(host: string, error: unknown, {report}: BoxService): void {
 export function exitCodeOfRestore({hosts}: RestoreSummary): number {
   const codes = hosts.map((outcome): number => {
     if (!outcome.ok) return exitCodeOf(outcome.error)
-    if (outcome.failures.some(({code}) => code === DAMAGED)) return EXIT.integrity
+    if (outcome.damaged > 0) return EXIT.integrity
     return outcome.failed > 0 ? EXIT.incomplete : EXIT.ok
   })
   // A bug outranks what can be explained; apart from that the higher code is the graver one.

@@ -148,6 +148,7 @@ export class Conversation {
     if (!pending) return
     if (message.type === 'progress') return pending.handlers.progress?.(message)
     if (message.type === 'warning') return pending.handlers.warning?.(message)
+    if (message.type === 'lost') return pending.handlers.lost?.(message)
     if (message.type === 'checked') return pending.handlers.checked?.(message)
     if (isQuestion(message)) return this.#ask(message, pending)
     if (message.type === 'result' && message.to !== pending.id)

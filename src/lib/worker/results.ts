@@ -99,6 +99,8 @@ export const restoreResult = v.object({
   written: count,
   deleted: count,
   failed: count,
+  /** Of those that failed: what the store does not hold as it was saved. */
+  damaged: orNone,
   failures: v.pipe(v.array(v.object({path: byteString, code, message})), v.maxLength(100)),
   seconds: v.union([seconds, v.record(code, seconds)]),
   warnings: byCode,

@@ -342,6 +342,7 @@ function restored(id: string, host: string): RestoreSummary {
         written: 1,
         deleted: 0,
         failed: 0,
+        damaged: 0,
         failures: [],
         warnings: {count: 0, byCode: {}, first: []},
         notes: {},

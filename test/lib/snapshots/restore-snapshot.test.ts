@@ -22,6 +22,7 @@ const RESULT: RestoreResult = {
   written: 2,
   deleted: 0,
   failed: 0,
+  damaged: 0,
   failures: [],
   seconds: 0.1,
   warnings: {},
@@ -110,9 +111,10 @@ describe('a restore', () => {
     ['unwritable', 3],
   ])('with entries that failed by %s ends in %i', async (code, exit) => {
     const failures = [{path: 'a\u001b', code, message: 'bad\u001b'}]
+    const counts = {damaged: code === 'damaged' ? 1 : 0, failed: 1}
     const summary = await restore({
       one: (worker, {id: to}) =>
-        void worker.say({type: 'result', to, ...RESULT, failed: 1, failures}),
+        void worker.say({type: 'result', to, ...RESULT, ...counts, failures}),
     })
     expect(exitCodeOfRestore(summary)).toBe(exit)
     expect(bench.events).toContainEqual(
