@@ -26,6 +26,25 @@ export const storeFlags = {
     helpValue: 'NAME',
     summary: 'named profile of the config file (DUMONT_PROFILE)',
   }),
+  'key-file': Flags.string({
+    helpGroup: 'STORE',
+    helpValue: 'FILE',
+    summary: 'key to the store [default: what this machine keeps] (DUMONT_KEY_FILE)',
+  }),
+}
+
+/** Of commands that may be the first to use a store. */
+export const newStoreFlags = {
+  encryption: Flags.boolean({
+    allowNo: true,
+    helpGroup: 'STORE',
+    summary: 'encrypt everything in a new store [default: yes] (DUMONT_ENCRYPTION)',
+  }),
+  'recovery-file': Flags.string({
+    helpGroup: 'STORE',
+    helpValue: 'FILE',
+    summary: 'where to put the recovery text of a new store, instead of asking on the terminal',
+  }),
 }
 
 /** How a box is reached. */

@@ -22,9 +22,17 @@ export interface InstanceOperator extends Operator {
 export async function openInstances(
   command: BaseCommand,
   flags: Readonly<Record<string, unknown>>,
-  {areNew}: {/** The machines that are reached are made in this run. */ readonly areNew: boolean},
+  {
+    areNew,
+    creates = false,
+  }: {
+    /** The machines that are reached are made in this run. */
+    readonly areNew: boolean
+    /** The command may be the first to use a store. */
+    readonly creates?: boolean
+  },
 ): Promise<InstanceOperator> {
-  const operator = await openOperator(command, flags, {hosts: [], steps: [], story: true})
+  const operator = await openOperator(command, flags, {creates, hosts: [], steps: [], story: true})
   const {pinHost, settings} = operator
   const stateDir = settings.directories.state
   const keysOf = (provider: string, id: string) =>

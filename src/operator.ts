@@ -112,7 +112,7 @@ async function unlocked(
   if (!key) return {store: opened.store}
   const {coldUnlock} = await import('./lib/keys/cold-unlock.js')
   return {
-    coldUnlock: (signal) => coldUnlock(store, key, randomBytes, signal),
+    coldUnlock: (signal?: AbortSignal) => coldUnlock(store, key, randomBytes, signal),
     store: opened.store,
   }
 }
@@ -165,7 +165,8 @@ function boxService(
       }
       const nvcomp = need === undefined ? {} : {nvcomp: {need, onInstall}}
       const bundle = await loadWorkerBundle()
-      return equipBox(session, {bundle, serve: true, wheels, ...nvcomp}, signal)
+      const sealed = store.keys?.protection === 'sealed'
+      return equipBox(session, {bundle, sealed, serve: true, wheels, ...nvcomp}, signal)
     }
   return {
     cacheDir: settings.directories.cache,

@@ -4,6 +4,7 @@ import {BaseCommand} from '../../base-command.js'
 import {
   codecFlags,
   gpuFlags,
+  newStoreFlags,
   parseDuration,
   parseShare,
   savingFlags,
@@ -101,6 +102,7 @@ Interrupted, the same command goes on, here or on another machine.`
     ...transferFlags,
     ...sshFlags,
     ...storeFlags,
+    ...newStoreFlags,
   }
 
   async run(): Promise<object> {
@@ -113,7 +115,7 @@ Interrupted, the same command goes on, here or on another machine.`
     const ask = ends ? confirmation(flags.yes, this.jsonEnabled(), this.signal) : neverAsked
     // A box must not stay frozen, nor without its post-hook.
     if (flags.freeze || flags['post-hook'] !== undefined) this.graceMs = THAW_MS
-    const operator = await openInstances(this, flags, {areNew: false})
+    const operator = await openInstances(this, flags, {areNew: false, creates: true})
     const {settings} = operator
     // What only protects leaves two copies; what ends leaves this directory alone.
     const storeNamed = flags.store !== undefined || !ends

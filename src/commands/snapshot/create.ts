@@ -1,7 +1,14 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {boxPath} from '../../box-path.js'
-import {codecFlags, gpuFlags, sshFlags, storeFlags, transferFlags} from '../../flags.js'
+import {
+  codecFlags,
+  gpuFlags,
+  newStoreFlags,
+  sshFlags,
+  storeFlags,
+  transferFlags,
+} from '../../flags.js'
 import type {SnapshotSummary} from '../../lib/snapshots/create-summary.js'
 import {openOperator} from '../../operator.js'
 import {describeCreate} from '../../ui/describe-create.js'
@@ -60,11 +67,13 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
     ...transferFlags,
     ...sshFlags,
     ...storeFlags,
+    ...newStoreFlags,
   }
 
   async run(): Promise<SnapshotSummary> {
     const {argv, flags} = await this.parse(SnapshotCreate)
     const operator = await openOperator(this, flags, {
+      creates: !flags['dry-run'],
       hosts: [flags.host],
       steps: ['open-store', 'connect', 'equip', 'transfer', 'verify', 'commit'],
     })

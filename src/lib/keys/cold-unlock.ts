@@ -1,32 +1,28 @@
 import {DumontError} from '../errors.js'
-import type {Keyring} from '../seal/keyring.js'
-import type {SlotKind} from '../seal/slot.js'
+import {openKeys} from '../seal/open-keys.js'
+import type {Slot} from '../seal/slot.js'
+import {keyedStore} from '../store/keyed-store.js'
 import {openRepository} from '../store/repository.js'
 import type {Store} from '../store/store.js'
 import {readSecretFile} from './secret-file.js'
 import {readSlots} from './slots.js'
 import {openWith, type Unlocked} from './unlock.js'
 
-/** What was found when a store was opened once more from nothing but itself and what is at hand. */
+/** A store that was opened once more from nothing but itself and what is at hand. */
 export interface ColdUnlock {
-  /** Slots that could be opened by whoever has their secret. */
-  readonly slots: number
-  /** A recovery text was written down, and shown to have been. */
-  readonly hasRecovery: boolean
-  /** The slot that was opened. */
-  readonly slot: string
-  readonly kind: SlotKind
-  /** What it held: to try on a pack. */
-  readonly keyring: Keyring
+  /** Those that open to whoever has their secret; one for a recovery text means that it was written down. */
+  readonly slots: readonly Slot[]
+  readonly store: Store
 }
 
 /**
- * Reads `dumont.json` and the slots back from the store, the key file from the disk, and opens one again. Rejects with KEY when
- * that fails or leads to other keys than those in use.
+ * Reads `dumont.json` and the slots back from the store, the key file from the disk, and opens the store again. Rejects with KEY
+ * when that fails or leads to other keys than those in use. `store` is the one without keys.
  */
 export async function coldUnlock(
   store: Store,
   unlocked: Unlocked,
+  random: (count: number) => Uint8Array,
   signal?: AbortSignal,
 ): Promise<ColdUnlock> {
   const {file, keyring, what} = unlocked
@@ -38,15 +34,10 @@ export async function coldUnlock(
   const secret = bytes ? ({kind: 'drawn', bytes} as const) : unlocked.secret
   const {slots} = await readSlots(store, repository.id, signal)
   const found = await openWith(slots, secret)
-  if (found?.keyring.masters.at(-1)?.id !== keyring.masters.at(-1)?.id || !found)
+  if (!found || found.keyring.masters.at(-1)?.id !== keyring.masters.at(-1)?.id)
     throw new DumontError('KEY', `${what} does not open ${store.url} any more`, {
       hint: 'somebody removed its slot or rotated the keys: dumont key list',
     })
-  return {
-    slots: slots.length,
-    hasRecovery: slots.some(({kind}) => kind === 'recovery'),
-    slot: found.slot.slot,
-    kind: found.slot.kind,
-    keyring: found.keyring,
-  }
+  const keys = openKeys(found.keyring, repository.protection, random)
+  return {slots, store: keyedStore(store, keys)}
 }

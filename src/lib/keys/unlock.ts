@@ -1,7 +1,7 @@
 import {DumontError, isDumontError} from '../errors.js'
 import type {Keyring} from '../seal/keyring.js'
 import {openSlot, type Secret, type Slot} from '../seal/slot.js'
-import {untrusted} from '../untrusted.js'
+import {nameOfSlot} from './slot-name.js'
 import type {SlotList} from './slots.js'
 import {type AtHand, keysAtHand, type KeySources, typedSecret} from './sources.js'
 
@@ -72,11 +72,6 @@ function triable(slots: readonly Slot[], secret: Secret): readonly Slot[] {
 
 function costOf({kdf}: Slot): number {
   return kdf.name === 'scrypt' ? kdf.n * kdf.r * kdf.p : 0
-}
-
-/** One line for people: `file 3f9a… (laptop)`. */
-export function nameOfSlot({kind, label, slot}: Slot): string {
-  return `${kind} ${slot}${label === '' ? '' : ` (${untrusted(label, 60)})`}`
 }
 
 function shut({slots}: SlotList, tried: readonly string[], url: string): DumontError {
