@@ -19,14 +19,16 @@ export async function proveKeys(
 ): Promise<{readonly checks: readonly Check[]; readonly refusals: readonly Refusal[]}> {
   if (store.keys?.protection !== 'sealed') return {checks: [], refusals: []}
   if (!coldUnlock) return {checks: [], refusals: [refusal('the keys could not be tried again')]}
-  const {hasRecovery, slots, store: reopened} = await coldUnlock(signal)
+  const {slots, store: reopened} = await coldUnlock(signal)
   const refusals: Refusal[] = []
-  if (slots < FEWEST_SLOTS)
-    refusals.push(refusal(`the store has ${slots} key slot: with it everything would be lost`))
-  if (!hasRecovery)
+  if (slots.length < FEWEST_SLOTS)
+    refusals.push(
+      refusal(`the store has ${slots.length} key slot: with it everything would be lost`),
+    )
+  if (!slots.some(({kind}) => kind === 'recovery'))
     refusals.push(refusal('the store has no recovery text for the case that this machine is lost'))
   const opened = await openOneChunk(reopened, snapshotId, signal)
-  const figures = {bytesOpened: opened, slots}
+  const figures = {bytesOpened: opened, slots: slots.length}
   const what = 'the slots in the store, opened again, gave keys that open the snapshot'
   return {checks: [{by: 'operator', figures, rule: 'keys', what}], refusals}
 }

@@ -22,10 +22,8 @@ export interface StoreService {
 
 /** A store that was just opened from its key slots alone. */
 export interface ColdUnlock {
-  /** How many slots the store holds. */
-  readonly slots: number
-  /** One of them is for a text that was written down. */
-  readonly hasRecovery: boolean
+  /** Those that can be opened by whoever has their secret; one for recovery means that a text was written down. */
+  readonly slots: readonly {readonly kind: 'file' | 'passphrase' | 'recovery'}[]
   readonly store: Store
 }
 

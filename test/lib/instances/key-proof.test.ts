@@ -3,6 +3,7 @@ import {afterEach, beforeEach, expect, test} from '@jest/globals'
 import {proveKeys} from '../../../src/lib/instances/key-proof.js'
 import {withNewMaster, type Keyring} from '../../../src/lib/seal/keyring.js'
 import {readManifest} from '../../../src/lib/snapshots/manifests.js'
+import type {ColdUnlock} from '../../../src/lib/snapshots/service.js'
 import {readPacks} from '../../../src/lib/snapshots/stored-index.js'
 import {keyedStore} from '../../../src/lib/store/keyed-store.js'
 import {keysFor, KNOWN_RING} from '../../support/store-keys.js'
@@ -16,17 +17,16 @@ beforeEach(async () => {
 })
 afterEach(() => bench.remove())
 
-const reopened = (slots: number, hasRecovery: boolean, ring: Keyring = KNOWN_RING) => ({
+const FILE = {kind: 'file'} as const
+const RECOVERY = {kind: 'recovery'} as const
+
+const reopened = (slots: ColdUnlock['slots'], ring: Keyring = KNOWN_RING) => ({
   store: bench.service.store,
-  coldUnlock: async () => ({
-    hasRecovery,
-    slots,
-    store: keyedStore(bench.store, keysFor('sealed', ring)),
-  }),
+  coldUnlock: async () => ({slots, store: keyedStore(bench.store, keysFor('sealed', ring))}),
 })
 
 test('two slots, one of them for recovery, that open the snapshot are enough', async () => {
-  const {checks, refusals} = await proveKeys(reopened(2, true), id)
+  const {checks, refusals} = await proveKeys(reopened([FILE, RECOVERY]), id)
   expect(refusals).toEqual([])
   expect(checks).toMatchObject([
     {by: 'operator', rule: 'keys', figures: {slots: 2, bytesOpened: 61}},
@@ -34,11 +34,11 @@ test('two slots, one of them for recovery, that open the snapshot are enough', a
 })
 
 test.each([
-  ['one slot', 1, true, ['1 key slot']],
-  ['no recovery text', 2, false, ['no recovery text']],
-  ['one slot that is not for recovery', 1, false, ['1 key slot', 'no recovery text']],
-])('%s is not enough', async (_what, slots, hasRecovery, reasons) => {
-  const {refusals} = await proveKeys(reopened(slots, hasRecovery), id)
+  ['one slot', [RECOVERY], ['1 key slot']],
+  ['no recovery text', [FILE, FILE], ['no recovery text']],
+  ['one slot that is not for recovery', [FILE], ['1 key slot', 'no recovery text']],
+] as const)('%s is not enough', async (_what, slots, reasons) => {
+  const {refusals} = await proveKeys(reopened(slots), id)
   expect(refusals).toHaveLength(reasons.length)
   for (const [index, reason] of reasons.entries())
     expect(refusals[index]).toMatchObject({
@@ -50,7 +50,7 @@ test.each([
 
 test('slots that give other keys prove nothing', async () => {
   const other = withNewMaster({...KNOWN_RING, masters: []}, '2026-11-23T14:02:00Z', randomBytes)
-  await expect(proveKeys(reopened(2, true, other), id)).rejects.toMatchObject({
+  await expect(proveKeys(reopened([FILE, RECOVERY], other), id)).rejects.toMatchObject({
     code: 'INTEGRITY',
   })
 })
@@ -61,7 +61,7 @@ test('a pack that does not open proves nothing', async () => {
   const bytes = Buffer.from(await bench.store.inner.get(pack?.key ?? ''))
   bytes.writeUInt8(bytes.readUInt8(140) ^ 1, 140)
   await bench.store.inner.put(pack?.key ?? '', bytes, {onlyIfAbsent: false})
-  await expect(proveKeys(reopened(2, true), id)).rejects.toMatchObject({
+  await expect(proveKeys(reopened([FILE, RECOVERY]), id)).rejects.toMatchObject({
     code: 'INTEGRITY',
   })
 })
