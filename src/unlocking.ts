@@ -15,7 +15,11 @@ export function canAsk(command: BaseCommand): boolean {
 }
 
 /** Where the keys of a store come from: what was set, files of this machine, and whoever sits at the terminal. */
-export function keyPlace(command: BaseCommand, settings: Settings, view: Asking): KeyPlace {
+export function keyPlace(
+  command: BaseCommand,
+  settings: Pick<Settings, 'directories' | 'keys' | 'store'>,
+  view: Asking,
+): KeyPlace {
   const {encryption: _, encryptionAsked: __, ...named} = settings.keys
   return {
     location: settings.store,
@@ -39,7 +43,7 @@ export function keyPlace(command: BaseCommand, settings: Settings, view: Asking)
 export function beginningOf(
   command: BaseCommand,
   flags: Readonly<Record<string, unknown>>,
-  settings: Settings,
+  settings: Pick<Settings, 'keys'>,
   view: Asking,
 ): Beginning {
   const {encryption = true, encryptionAsked} = settings.keys

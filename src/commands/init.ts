@@ -1,19 +1,25 @@
 import path from 'node:path'
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
+import {newStoreFlags} from '../flags.js'
 import {systemClock} from '../lib/clock.js'
+import type {ProgressEvent} from '../lib/progress/events.js'
 import {openConfigTarget} from '../lib/settings/config-target.js'
 import {processEnvironment} from '../lib/settings/environment.js'
-import {directoriesOf} from '../lib/settings/xdg.js'
+import {keySettings} from '../lib/settings/key-settings.js'
+import {environmentLayer, flagLayer, overlay} from '../lib/settings/layers.js'
+import {directoriesOf, homeOf} from '../lib/settings/xdg.js'
 import {chooseAnswers} from '../lib/setup/choose-answers.js'
-import {setUpStore, type SetupReport} from '../lib/setup/set-up-store.js'
+import {setUpStore, type SetupReport, type SetupRequest} from '../lib/setup/set-up-store.js'
+import {beginningOf, keyPlace} from '../unlocking.js'
 import {describeSetup} from '../ui/describe-setup.js'
 
 export default class Init extends BaseCommand {
   static override summary = 'Choose where snapshots are kept, try it, and write the configuration.'
 
   static override description = `Asks for the store on a terminal; in scripts the flags say it. The store is tried the way every later command uses it:
-objects are created only once, uploads are held to their checksum, clocks agree. Only then the configuration file is
+objects are created only once, uploads are held to their checksum, clocks agree. A new store is encrypted: its key is
+kept on this machine, and a recovery text opens it when this machine is gone. Only then the configuration file is
 written, for its owner alone; other profiles in it are kept. The secret access key never stands on the command line.`
 
   static override examples = [
@@ -63,6 +69,7 @@ written, for its owner alone; other profiles in it are kept. The secret access k
       char: 'y',
       summary: 'ask nothing; replace what the file says of this profile',
     }),
+    ...newStoreFlags,
   }
 
   async run(): Promise<SetupReport> {
@@ -83,15 +90,54 @@ written, for its owner alone; other profiles in it are kept. The secret access k
       ...(canAsk && {interviewer: askOnTerminal(this.signal)}),
     })
     const {profile} = flags
+    const notes: string[] = []
     const request = {
       answers,
+      begin: this.beginner(flags, notes),
       clock: systemClock,
       env,
       target,
       ...(profile !== undefined && {profile}),
     }
-    const report = await setUpStore(request, this.signal)
+    const set = await setUpStore(request, this.signal)
+    const report = {...set, notes: [...set.notes, ...notes]}
     this.log(describeSetup(report))
     return report
+  }
+
+  /** A new store gets its keys, or one with keys is opened. */
+  private beginner(
+    flags: {readonly encryption: boolean | undefined; readonly yes: boolean},
+    notes: string[],
+  ): NonNullable<SetupRequest['begin']> {
+    const env = processEnvironment()
+    const home = homeOf(env)
+    const layer = overlay([flagLayer({encryption: flags.encryption}), environmentLayer(env)])
+    const settings = {
+      directories: directoriesOf(env),
+      keys: keySettings(layer, {cwd: process.cwd(), env, home}),
+    }
+    const view = {
+      report: (event: ProgressEvent) => {
+        if (event.kind === 'note') notes.push(event.message)
+      },
+      whileAsking: <T>(ask: () => Promise<T>) => ask(),
+    }
+    return async (store, location, signal) => {
+      const {openKeyedStore} = await import('../lib/keys/open-keyed.js')
+      const {sources, ...place} = keyPlace(this, {...settings, store: location}, view)
+      const {ask: _, ...silent} = sources
+      const {recovery, ...wish} = beginningOf(this, flags, settings, view)
+      const isSilent = flags.yes && recovery && 'confirm' in recovery
+      const beginning = {...wish, ...(recovery && !isSilent && {recovery})}
+      const {repository} = await openKeyedStore(
+        store,
+        {...place, sources: flags.yes ? silent : sources},
+        beginning,
+        signal,
+      )
+      if (!repository) throw new Error('a store that was to be made is not there')
+      return repository
+    }
   }
 }

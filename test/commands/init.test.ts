@@ -17,6 +17,7 @@ const VARIABLES = [
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
 ]
+const ALONE = 'only this machine can open the store: run dumont key add --recovery'
 const before = VARIABLES.map((name) => [name, process.env[name]] as const)
 
 let home: string
@@ -54,7 +55,8 @@ describe('dumont init with a directory', () => {
       isNew: true,
       pin: 'crc32',
       config,
-      notes: [],
+      protection: 'sealed',
+      notes: [ALONE],
     })
     expect(await content()).toEqual({store: `file://${home}/store`})
     expect((await stat(config)).mode & 0o777).toBe(0o600)
@@ -92,7 +94,39 @@ describe('dumont init with a directory', () => {
   test('says that a variable is louder than the file', async () => {
     process.env['DUMONT_STORE'] = '/elsewhere'
     const {answer} = await init('--yes', '--store', `file://${home}/store`)
-    expect(answer['notes']).toEqual(['DUMONT_STORE is set and wins over the configuration file'])
+    expect(answer['notes']).toEqual([
+      'DUMONT_STORE is set and wins over the configuration file',
+      ALONE,
+    ])
+  })
+
+  test('keeps its key for its owner alone, and the recovery text where it is told to', async () => {
+    const file = path.join(home, 'recovery.txt')
+    const store = ['--yes', '--store', `file://${home}/store`]
+    const {answer} = await init(...store, '--recovery-file', file)
+    expect(answer['notes']).toEqual([])
+    const key = path.join(home, `.local/share/dumont/keys/${String(answer['repository'])}.key`)
+    for (const each of [file, key]) {
+      expect((await stat(each)).mode & 0o777).toBe(0o600)
+      expect(await readFile(each, 'utf8')).toMatch(/^dumont-key(?:-[a-z2-7]{7}){8}\n$/)
+      expect(JSON.stringify(answer)).not.toContain((await readFile(each, 'utf8')).trim())
+    }
+    expect(await readdir(path.join(home, 'store/keys'))).toHaveLength(2)
+    const again = await init(...store, '--recovery-file', path.join(home, 'second.txt'))
+    expect(again.answer['notes']).toEqual([expect.stringContaining('has a recovery text already')])
+  })
+
+  test('makes a store that is not encrypted when told to, and leaves it so', async () => {
+    const store = ['--yes', '--store', `file://${home}/store`]
+    const {answer} = await init(...store, '--no-encryption')
+    expect(answer).toMatchObject({isNew: true, protection: 'authenticated'})
+    const again = await init(...store)
+    expect(again.answer).toMatchObject({isNew: false, protection: 'authenticated'})
+    const changed = await init(...store, '--encryption')
+    expect(changed.answer.error).toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('only for new stores'),
+    })
   })
 
   test('does not ask where nobody can answer', async () => {
@@ -226,7 +260,7 @@ withServer('dumont init with a bucket', () => {
     process.env['AWS_ACCESS_KEY_ID'] = server.accessKeyId
     process.env['AWS_SECRET_ACCESS_KEY'] = server.secretAccessKey
     const {answer} = await init(...place('ambient'))
-    expect(answer['notes']).toEqual([expect.stringContaining('no credentials were written')])
+    expect(answer['notes']).toEqual([expect.stringContaining('no credentials were written'), ALONE])
     expect(await content()).toEqual({store: 's3://bucket/ambient', endpoint: proxy.endpoint})
   })
 
@@ -236,7 +270,7 @@ withServer('dumont init with a bucket', () => {
       times: 99,
     })
     const {answer} = await init(...place('skewed'), ...(await secretFile(server.secretAccessKey)))
-    expect(answer['notes']).toEqual([expect.stringMatching(/clock is 1[12]\d s behind/)])
+    expect(answer['notes']).toEqual([expect.stringMatching(/clock is 1[12]\d s behind/), ALONE])
   })
 
   test.each([

@@ -8,9 +8,10 @@ import {environmentLayer, flagLayer, type Layer, overlay} from '../settings/laye
 import {locateStore, type StoreSettings} from '../settings/locate-store.js'
 import {expectedForm, type FieldName} from '../settings/schema.js'
 import {openStore} from '../store/open-store.js'
-import {openRepository} from '../store/repository.js'
+import {type OpenedRepository, openRepository} from '../store/repository.js'
 import {skewWarning} from '../store/skew.js'
-import type {PinKind} from '../store/store.js'
+import type {Protection} from '../seal/store-keys.js'
+import type {PinKind, Store} from '../store/store.js'
 import type {Answers} from './answers.js'
 
 export interface SetupRequest {
@@ -19,6 +20,12 @@ export interface SetupRequest {
   readonly profile?: string
   readonly target: ConfigTarget
   readonly clock: Clock
+  /** Opens the repository, or makes it with keys; without this a new store has none. */
+  readonly begin?: (
+    store: Store,
+    location: StoreSettings,
+    signal?: AbortSignal,
+  ) => Promise<OpenedRepository>
 }
 
 /** What was found and done. */
@@ -28,6 +35,8 @@ export interface SetupReport {
   readonly endpoint?: string
   readonly repository: string
   readonly isNew: boolean
+  /** Absent: the store has no keys. */
+  readonly protection?: Protection
   readonly pin: PinKind
   /** What the store's clock shows more than ours. */
   readonly skewSeconds: number
@@ -49,7 +58,9 @@ export async function setUpStore(
   const location = locate(answers, environment)
   const store = await openStore(location, {clock}, signal)
   try {
-    const repository = await openRepository(store, {create: true}, signal)
+    const repository = request.begin
+      ? await request.begin(store, location, signal)
+      : await openRepository(store, {create: true}, signal)
     const skewMs = (await store.now(signal)) - clock.now()
     await target.write(profile, fileValues(answers, location))
     const warning = skewWarning(skewMs)
@@ -59,6 +70,7 @@ export async function setUpStore(
         location.endpoint !== undefined && {endpoint: location.endpoint}),
       repository: repository.id,
       isNew: repository.isNew,
+      ...(repository.protection && {protection: repository.protection}),
       pin: repository.pin,
       skewSeconds: Math.round(skewMs / 1000),
       config: target.file,
