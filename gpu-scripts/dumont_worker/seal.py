@@ -8,6 +8,7 @@ import ctypes
 import importlib.util
 import os
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -107,16 +108,17 @@ class SealedObject:
 class Sealer:
     """Begins objects of one run: each has a key of its own, for any number of threads."""
 
-    def __init__(self, run: RunSeal) -> None:
+    def __init__(self, run: RunSeal, random: Callable[[int], bytes] = os.urandom) -> None:
         require()
         self._run = run
+        self._random = random
 
     def begin(self, kind: Kind) -> SealedObject:
         """Draws a new salt, and so a key that nothing else has."""
         from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
 
-        number, salt = bytes([_KINDS[kind]]), os.urandom(32)
+        number, salt = bytes([_KINDS[kind]]), self._random(32)
         derived = HKDF(SHA256(), 64, salt, b"dumont object 1" + number).derive(self._run.secret)
         start = self._run.header
         return SealedObject(start[:5] + number + start[6:] + salt + derived[32:], derived[:32])
