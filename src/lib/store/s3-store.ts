@@ -10,6 +10,7 @@ import {assertKey, assertPrefix} from './keys.js'
 import {withRetry} from './retry.js'
 import {connectS3, type S3Connection, type S3Timeouts} from './s3-client.js'
 import {faultOf, readFailure, s3Error} from './s3-errors.js'
+import {isLockRefusal, lockError, lockOf, type LockedObject} from './s3-lock.js'
 import {presign} from './s3-sign.js'
 import {readListing} from './s3-listing.js'
 import {hostOf, lifecycleOf, lifecycleRefusal} from './s3-lifecycle.js'
@@ -146,11 +147,14 @@ export class S3Store implements Store {
   }
 
   async remove(keys: readonly string[], signal?: AbortSignal): Promise<void> {
-    const waiting = keys.map((key) => this.#address(key)).values()
+    const waiting = keys.map((key) => ({address: this.#address(key), key})).values()
+    const locked: LockedObject[] = []
     const work = async () => {
-      for (const address of waiting) await this.#removeOne(address, signal)
+      for (const {address, key} of waiting)
+        if (!(await this.#removeOne(address, signal))) locked.push(await this.#lock(key, signal))
     }
     await Promise.all(Array.from({length: REMOVALS_AT_ONCE}, work))
+    if (locked.length > 0) throw lockError(locked, this.#location.bucket)
   }
 
   async sign(request: SignRequest): Promise<SignedRequest> {
@@ -197,17 +201,36 @@ export class S3Store implements Store {
     connection?.client.destroy()
   }
 
+  /** False when a lock keeps the object. */
   async #removeOne(
     address: {Bucket: string; Key: string},
     signal: AbortSignal | undefined,
-  ): Promise<void> {
-    await this.#ask(async ({client, sdk}) => {
-      await client
-        .send(new sdk.DeleteObjectCommand(address), optionsOf(signal))
-        .catch((error: unknown) => {
-          if (readFailure(error).name !== 'NoSuchKey') throw error
-        })
+  ): Promise<boolean> {
+    return this.#ask(async ({client, sdk}) => {
+      try {
+        await client.send(new sdk.DeleteObjectCommand(address), optionsOf(signal))
+        return true
+      } catch (error) {
+        if (isLockRefusal(error)) return false
+        if (readFailure(error).name !== 'NoSuchKey') throw error
+        return true
+      }
     }, signal)
+  }
+
+  async #lock(key: string, signal: AbortSignal | undefined): Promise<LockedObject> {
+    try {
+      const head = this.#ask(
+        ({client, sdk}) =>
+          client.send(new sdk.HeadObjectCommand(this.#address(key)), optionsOf(signal)),
+        signal,
+      )
+      return lockOf(key, await head)
+    } catch (error) {
+      if (signal?.aborted) throw error
+      // That it is locked is known all the same.
+      return {key}
+    }
   }
 
   #address(key: string): {Bucket: string; Key: string} {
