@@ -2,7 +2,7 @@ import {formatBytes} from '../lib/bytes.js'
 import type {Manifest} from '../lib/format/manifest.js'
 import type {SnapshotList} from '../lib/snapshots/list-snapshots.js'
 import {untrusted} from '../lib/untrusted.js'
-import {flaws} from './describe-snapshot.js'
+import {flaws, shownTags} from './describe-snapshot.js'
 import {table} from './table.js'
 
 /** What `snapshot list --json` answers: every manifest as it is stored. */
@@ -39,7 +39,7 @@ const MOST_LABEL = 40
 export function describeList(manifests: readonly Manifest[], columns = Infinity): string {
   if (manifests.length === 0) return ''
   const width = Math.max(LEAST_LABEL, Math.min(MOST_LABEL, columns - BESIDE_LABEL))
-  const notes = manifests.map((manifest) => flaws(manifest).join(', '))
+  const notes = manifests.map((manifest) => [...shownTags(manifest), ...flaws(manifest)].join(', '))
   const shown = [
     {title: 'ID'},
     {title: 'LABEL'},

@@ -21,12 +21,17 @@ export function flaws({counts, nvidia, rules}: Manifest): readonly string[] {
   ].filter((flaw) => flaw !== '')
 }
 
+export function shownTags({tags = []}: Manifest): readonly string[] {
+  return tags.map((tag) => untrusted(tag, 64))
+}
+
 /** The page of `snapshot show`. */
 export function describeSnapshot(manifest: Manifest): string {
   const {bytes, counts, host, index, parent, rules, seconds} = manifest
   const facts: readonly (readonly [string, string])[] = [
     ['snapshot', manifest.id],
     ['label', untrusted(manifest.label, 200)],
+    ...(manifest.tags ? [['tags', shownTags(manifest).join(', ')] as const] : []),
     ['lineage', `${manifest.lineage} · number ${manifest.sequence}`],
     ['parent', parent?.id ?? 'none'],
     ['created', `${shownTime(manifest.created)} UTC`],

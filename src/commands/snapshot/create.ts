@@ -39,6 +39,12 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       helpValue: 'LABEL',
       summary: 'label of the lineage [default: host:port:path]',
     }),
+    tag: Flags.string({
+      helpValue: 'TAG',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'a word by which the snapshot is found, and kept, later',
+    }),
     exclude: Flags.string({
       helpValue: 'PATTERN',
       multiple: true,
@@ -72,6 +78,8 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
 
   async run(): Promise<SnapshotSummary> {
     const {argv, flags} = await this.parse(SnapshotCreate)
+    const {checkedTags} = await import('../../lib/snapshots/tags.js')
+    const tags = checkedTags(flags.tag ?? [])
     const operator = await openOperator(this, flags, {
       creates: !flags['dry-run'],
       hosts: [flags.host],
@@ -94,6 +102,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
           paths: (argv as string[]).map((path) => boxPath(path, [flags.host])),
           ...(settings.memory === undefined ? {} : {memory: settings.memory}),
           ...(flags.name === undefined ? {} : {name: flags.name}),
+          ...(tags.length > 0 ? {tags} : {}),
           ...(flags.reread ? {rereadAfterMs: 0} : {}),
         },
         service,

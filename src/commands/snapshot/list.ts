@@ -20,6 +20,12 @@ export default class SnapshotList extends BaseCommand {
 
   static override flags = {
     name: Flags.string({helpValue: 'LABEL', summary: 'only those of this label'}),
+    tag: Flags.string({
+      helpValue: 'TAG',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'only those that have this tag',
+    }),
     ...storeFlags,
   }
 
@@ -27,7 +33,8 @@ export default class SnapshotList extends BaseCommand {
     const {flags} = await this.parse(SnapshotList)
     const operator = await openOperator(this, flags, {hosts: [], steps: []})
     const {listSnapshots} = await import('../../lib/snapshots/list-snapshots.js')
-    const wanted = flags.name === undefined ? {} : {label: flags.name}
+    const {tag: tags = [], name: label} = flags
+    const wanted = label === undefined ? {tags} : {label, tags}
     const list = await operator.use((service) => listSnapshots(service, wanted, this.signal))
     for (const line of describeUnreadable(list)) this.warnOf(line)
     if (list.snapshots.length === 0) this.say('no snapshots')

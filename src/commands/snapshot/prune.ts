@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {storeFlags} from '../../flags.js'
 import {DumontError} from '../../lib/errors.js'
+import {checkedTags} from '../../lib/snapshots/tags.js'
 import {requireRule, type RetentionRules} from '../../lib/snapshots/retention.js'
 import {openOperator} from '../../operator.js'
 import {describePrune, pruneAnswer, questionOfPrune} from '../../ui/describe-prune.js'
@@ -33,6 +34,13 @@ than half, and what a hibernated instance would be woken from. As with delete, s
       helpValue: '14d',
       summary: 'keep all of the last so many hours (h), days (d) or weeks (w) before the newest',
     }),
+    'keep-tag': Flags.string({
+      helpValue: 'TAG',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'keep all that have this tag',
+    }),
+    lineage: Flags.string({helpValue: 'ID', summary: 'only snapshots of this lineage'}),
     name: Flags.string({helpValue: 'LABEL', summary: 'only snapshots of this label'}),
     'dry-run': Flags.boolean({default: false, summary: 'say what would go; delete nothing'}),
     yes: Flags.boolean({default: false, char: 'y', summary: 'do not ask'}),
@@ -63,6 +71,7 @@ than half, and what a hibernated instance would be woken from. As with delete, s
           held: await heldSnapshots(service.store, this.signal),
           rules,
           ...(flags.name === undefined ? {} : {label: flags.name}),
+          ...(flags.lineage === undefined ? {} : {lineage: flags.lineage}),
         },
         service,
         this.signal,
@@ -83,7 +92,9 @@ function rulesOf(flags: Readonly<Record<string, unknown>>): RetentionRules {
     throw new DumontError('USAGE', `--keep-within ${text} is no duration`, {
       hint: 'say 48h, 14d or 8w',
     })
+  const tags = checkedTags((flags['keep-tag'] ?? []) as string[])
   const rules = {
+    tags: tags.length > 0 ? tags : undefined,
     last: number('last'),
     hourly: number('hourly'),
     daily: number('daily'),

@@ -21,6 +21,9 @@ const object = v.object({
   seal: v.exactOptional(seal),
 })
 
+/** A word of letters, digits and a few marks, at most 64 of them. */
+const tag = v.pipe(v.string(), v.regex(/^[\p{L}\p{N}][\p{L}\p{N}._:@+=-]{0,63}$/u))
+
 const gpu = v.object({name: text, driver: text, memory: count, capability: text})
 
 /** What decodes ANS chunks: `name` is the decoder's, which workers offer; wheels are hashes of SHA-256. */
@@ -37,6 +40,8 @@ const manifest = v.object({
   id: snapshotId,
   lineage: hex(32),
   label: text,
+  // What its maker calls it; none where nobody said.
+  tags: v.exactOptional(v.pipe(v.array(tag), v.minLength(1), v.maxLength(16))),
   sequence: v.pipe(count, v.minValue(1)),
   parent: v.nullable(v.object({id: snapshotId, sha256: hex(64)})),
   created: v.pipe(v.string(), v.isoTimestamp()),
@@ -110,6 +115,10 @@ const manifest = v.object({
 
 /** What a snapshot is, as its manifest says; `docs/format.md` section 6 gives the meaning of each field. */
 export type Manifest = v.InferOutput<typeof manifest>
+
+export function isTag(word: string): boolean {
+  return v.is(tag, word)
+}
 
 export function manifestKey(id: string): string {
   return `snapshots/${id}.json`

@@ -21,6 +21,7 @@ export function buildManifest(
     id: snapshot,
     lineage,
     label,
+    ...(request.tags?.length ? {tags: [...request.tags]} : {}),
     sequence: (parent?.manifest.sequence ?? 0) + 1,
     parent: parent ? {id: parent.id, sha256: parent.sha256} : null,
     created: new Date(created).toISOString(),

@@ -11,6 +11,8 @@ export interface CreateSnapshotRequest {
   /** Empty: /workspace where the box has it. */
   readonly paths: readonly string[]
   readonly name?: string
+  /** Words by which it is found, and kept, later. */
+  readonly tags?: readonly string[]
   readonly excludes: readonly string[]
   readonly excludeCaches: boolean
   readonly crossMounts: boolean

@@ -8,6 +8,7 @@ import {
   type UnreadableManifest,
 } from './manifests.js'
 import type {StoreService} from './service.js'
+import {tagsOf} from './tags.js'
 
 type ListService = Pick<StoreService, 'cacheDir' | 'store'>
 
@@ -21,13 +22,15 @@ export interface SnapshotList {
 /** All snapshots of a store; an empty or unused store has none. */
 export async function listSnapshots(
   service: ListService,
-  {label}: {readonly label?: string} = {},
+  {label, tags = []}: {readonly label?: string; readonly tags?: readonly string[]} = {},
   signal?: AbortSignal,
 ): Promise<SnapshotList> {
   const {readable, unreadable} = await survey(service, signal)
   const lineages = lineagesOf(readable).toReversed()
   const snapshots = lineages.flatMap((lineage) => lineage.snapshots.toSorted(byAge))
-  const isWanted = ({manifest}: StoredManifest) => label === undefined || manifest.label === label
+  const isWanted = ({manifest}: StoredManifest) =>
+    (label === undefined || manifest.label === label) &&
+    tagsOf(manifest, tags).length === tags.length
   return {snapshots: snapshots.filter(isWanted), unreadable}
 }
 

@@ -1,6 +1,12 @@
-import {isDumontError} from '../errors.js'
+import {DumontError, isDumontError} from '../errors.js'
+import {untrusted} from '../untrusted.js'
 import {deleteSnapshots, type DeleteResult} from './delete-snapshot.js'
-import {surveyManifests, type Survey, type UnreadableManifest} from './manifests.js'
+import {
+  surveyManifests,
+  type StoredManifest,
+  type Survey,
+  type UnreadableManifest,
+} from './manifests.js'
 import {mapBounded} from './map-bounded.js'
 import {planRetention, requireRule, type RetentionRules, type Verdict} from './retention.js'
 import type {StoreService} from './service.js'
@@ -10,6 +16,8 @@ export interface PruneRequest {
   readonly rules: RetentionRules
   /** Of this label only; absent: all. */
   readonly label?: string
+  /** The beginning of the id of the only lineage that is meant; absent: all. */
+  readonly lineage?: string
   /** Snapshots that stay whatever the rules say: id → reason. */
   readonly held: ReadonlyMap<string, string>
   readonly dryRun: boolean
@@ -36,15 +44,18 @@ export interface PruneResult extends PrunePlan {
  * Rejects USAGE for rules that keep nothing by themselves.
  */
 export async function pruneSnapshots(
-  {confirm, dryRun, held, label, rules}: PruneRequest,
+  {confirm, dryRun, held, label, lineage, rules}: PruneRequest,
   service: StoreService,
   signal?: AbortSignal,
 ): Promise<PruneResult> {
   requireRule(rules)
   const survey = await surveyManifests(service.store, signal)
   const wanted = survey.readable.filter(
-    ({manifest}) => label === undefined || manifest.label === label,
+    ({manifest}) =>
+      (label === undefined || manifest.label === label) &&
+      manifest.lineage.startsWith(lineage ?? ''),
   )
+  if (lineage !== undefined) requireOne(lineage, wanted)
   const verdicts = planRetention(wanted, rules, held)
   const doomed = new Set(
     verdicts.filter(({reasons}) => reasons.length === 0).map(({snapshot}) => snapshot.id),
@@ -58,6 +69,17 @@ export async function pruneSnapshots(
     signal,
   )
   return {...plan, removed}
+}
+
+/** Rejects SNAPSHOT_UNKNOWN unless the beginning means exactly one lineage. */
+function requireOne(lineage: string, found: readonly StoredManifest[]): void {
+  const all = new Set(found.map(({manifest}) => manifest.lineage))
+  if (all.size === 1) return
+  const message =
+    all.size === 0
+      ? `no lineage begins with ${untrusted(lineage, 40)}`
+      : `${untrusted(lineage, 40)} is the beginning of ${all.size} lineages`
+  throw new DumontError('SNAPSHOT_UNKNOWN', message, {hint: 'see `dumont snapshot list --json`'})
 }
 
 async function freedBy(

@@ -1,6 +1,7 @@
 import {DumontError} from '../errors.js'
 import {lineagesOf} from './lineages.js'
 import type {StoredManifest} from './manifests.js'
+import {tagsOf} from './tags.js'
 
 /** How many to keep of what; a period counts only when it has a snapshot, and keeps its newest. Times are UTC. */
 export interface RetentionRules {
@@ -12,6 +13,8 @@ export interface RetentionRules {
   readonly yearly?: number
   /** Milliseconds before the newest snapshot of the lineage. */
   readonly within?: number
+  /** All that have one of these. */
+  readonly tags?: readonly string[]
 }
 
 /** What becomes of one snapshot; without a reason to stay it goes. */
@@ -37,7 +40,9 @@ const PERIODS: Readonly<Record<Period, (time: Date) => string>> = {
 
 /** Rejects USAGE for rules that keep nothing by themselves: nobody means that. */
 export function requireRule(rules: RetentionRules): void {
-  if (!Object.values(rules).some((value) => value !== undefined && value > 0))
+  const {tags = [], ...counts} = rules
+  const isGiven = Object.values(counts).some((value) => value !== undefined && value > 0)
+  if (!isGiven && tags.length === 0)
     throw new DumontError('USAGE', 'nothing says what to keep', {
       hint: 'give a rule such as --keep-last 5 or --keep-within 14d',
     })
@@ -68,6 +73,8 @@ export function planRetention(
     for (const period of Object.keys(PERIODS) as Period[])
       for (const snapshot of newestOf(newestFirst, PERIODS[period], rules[period] ?? 0))
         keep(snapshot, period)
+    for (const snapshot of newestFirst)
+      for (const tag of tagsOf(snapshot.manifest, rules.tags ?? [])) keep(snapshot, `tag ${tag}`)
     const {within} = rules
     if (within !== undefined) {
       const since = timeOf(lineage.head) - within

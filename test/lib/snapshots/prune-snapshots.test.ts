@@ -66,6 +66,17 @@ describe('prune', () => {
     expect((await ids()).toSorted()).toEqual([first, second].toSorted())
   })
 
+  test('looks at one lineage only when told to', async () => {
+    const [first] = await twoSnapshots()
+    const {lineage} = (await prune({dryRun: true})).verdicts[0]?.snapshot.manifest ?? {lineage: ''}
+    expect((await prune({dryRun: true, lineage: lineage.slice(0, 8)})).verdicts).toHaveLength(2)
+    const other = lineage.startsWith('0') ? '1' : '0'
+    await expect(prune({lineage: other.repeat(8)})).rejects.toMatchObject({
+      code: 'SNAPSHOT_UNKNOWN',
+    })
+    expect(await ids()).toContain(first)
+  })
+
   test('deletes nothing when the answer is no', async () => {
     const both = await twoSnapshots()
     await expect(prune({confirm: async () => false})).rejects.toMatchObject({code: 'INTERRUPTED'})
