@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import threading
 import zipfile
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from compare_trees import compare_trees
 from fake_operator import PACKAGE, FakeOperator, FakeStore, WorkerFailed, parent_of
-from processes import processes_of
+from processes import processes_of, resident
 from read_snapshot import Snapshot
 from sealing import SealedStore, kind_of, shapes_of
 from siblings import model, tuned
@@ -300,3 +301,25 @@ def test_an_open_store_never_loads_what_encrypts(tmp_path: Path) -> None:
     assert any("blake3" in name for name in loaded)
     assert not [name for name in loaded if "cryptography" in name or "cffi" in name]
     store.close()
+
+
+def test_memory_of_a_restore_stays_within_its_bound(
+    operator: FakeOperator, store: SealedStore, tmp_path: Path
+) -> None:
+    root = planted(tmp_path / "tree")
+    for number in range(2):
+        (root / f"more{number}").write_bytes(random.Random(number).randbytes(60 * MIB))
+    created = operator.create(root)
+    request = restore_of(operator, created, tmp_path / "out")
+    answers: list[dict[str, Any]] = []
+    peak = 0
+    with FakeOperator(store, tmp_path / "private") as fresh:
+        fresh.snapshot = operator.snapshot
+        fresh.send("restore", **request | {"memory": 256 * MIB, "parts": 32})
+        waiting = threading.Thread(target=lambda: answers.append(fresh.wait()))
+        waiting.start()
+        while waiting.is_alive():
+            peak = max(peak, sum(map(resident, processes_of(fresh.process.pid))))
+            waiting.join(0.005)
+    assert answers[0]["failed"] == 0
+    assert 0 < peak < 256 * MIB
