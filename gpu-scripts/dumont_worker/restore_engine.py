@@ -8,7 +8,8 @@ import mmap
 import os
 import queue
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from . import target, transfer
 from .cancellation import Flag
@@ -21,10 +22,16 @@ from .restore_plan import JOB_BYTES
 from .restore_writer import Task, Writer
 from .target import Base
 
+if TYPE_CHECKING:
+    from .gpu.decoder import AnsDecoder
+    from .restore_ahead import Ahead
+
 _TICK_SECONDS = 0.2
 # Jobs fetched ahead for each decoder before any of them has waited this long for one.
 _AHEAD = 2
 _HUNGRY_SECONDS = 0.1
+# Their chunks take about what goes to a GPU at a time.
+_TOGETHER = 3
 # What nearly every job fits into; one with wide gaps between its chunks may not.
 JOB_ROOM = JOB_BYTES
 
@@ -120,12 +127,19 @@ class Buffers:
 class Engine:
     """The threads of one engine process."""
 
-    def __init__(self, port: Port, number: int, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        port: Port,
+        number: int,
+        settings: dict[str, Any],
+        decoder: "AnsDecoder | None" = None,
+    ) -> None:
         """`settings`.
 
         Run, privileges, parts (of this engine), memory (bytes of fetched data), decoders.
         """
         self.port = port
+        self.decoder = decoder
         self.first_part = number * settings["parts"]
         self.run_id: str = settings["run"]
         self.policy = Policy.of_this_process(settings["privileges"])
@@ -255,19 +269,44 @@ class Engine:
         return transfer.get(task.signed[pack], (first, last), room, show, self.port.failed)
 
     def _decode(self, _number: int) -> None:
-        worker = Writer(self)
+        ahead = self._ahead()
+        worker = Writer(self, ahead)
         try:
             while (work := self._next()) is not None:
                 if isinstance(work, Task):
-                    if work.spans:
-                        self.gate.leave()
-                    self._write(worker, work)
+                    tasks = [work] if ahead is None else [work, *self._more()]
+                    for task in tasks:
+                        if task.spans:
+                            self.gate.leave()
+                    if ahead is not None:
+                        ahead.fill(tasks)
+                    for task in tasks:
+                        self._write(worker, task)
                 elif work[0] == "compare":
                     self.port.send(("done", work[1], worker.compare(work[2])))
                 else:
                     raise WorkerError("WORKER", f"an engine was told {work[0]!r}")
         finally:
             worker.close()
+
+    def _ahead(self) -> "Ahead | None":
+        if self.decoder is None:
+            return None
+        from .restore_ahead import Ahead  # noqa: PLC0415 - few restores need it
+
+        return Ahead(self.decoder)
+
+    def _more(self) -> Iterator[Task]:
+        """Give tasks that are ready, as many as a GPU decodes together besides the first."""
+        for _ in range(_TOGETHER - 1):
+            try:
+                work = self.ready.get_nowait()
+            except queue.Empty:
+                return
+            if not isinstance(work, Task):
+                self.ready.put(work)
+                return
+            yield work
 
     def _next(self) -> Task | Message | None:
         while True:
@@ -318,6 +357,6 @@ def run(port: Port, number: int, settings: dict[str, Any]) -> None:
     decoder = AnsDecoder(gpu.setting(number))
     decode_ans_with(decoder)
     try:
-        Engine(port, number, settings).serve()
+        Engine(port, number, settings, decoder).serve()
     finally:
         decoder.close()

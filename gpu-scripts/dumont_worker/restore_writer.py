@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import metadata, target, transfer
 from .cancellation import Flag
@@ -23,6 +23,9 @@ from .restore_holders import Place
 from .restore_run import Failure, failure_of
 from .seal import SealedObject, opener
 from .target import Directories
+
+if TYPE_CHECKING:
+    from .restore_ahead import Ahead
 
 _OPEN_FILES = 64
 _MOST_ISSUES = 1000
@@ -99,9 +102,10 @@ class Damaged(Exception):
 class Writer:
     """One decoding thread: turns the frames of a task into files."""
 
-    def __init__(self, engine: Desk) -> None:
-        """Use the engine's bases and policy."""
+    def __init__(self, engine: Desk, ahead: "Ahead | None" = None) -> None:
+        """Use the engine's bases and policy, and what `ahead` has decoded."""
         self._engine = engine
+        self._ahead = ahead
         self._policy = engine.policy
         self._directories = Directories(engine.bases)
         self._direct = DirectWriter()
@@ -181,6 +185,8 @@ class Writer:
     def _proven(self, frame: Frame, room: memoryview, base: int | None = None) -> BytesLike:
         """Return the chunk of a frame; one that is damaged is fetched once more, by itself."""
         pack, at, stored, raw_length, raw_hash, frame_hash = frame
+        if self._ahead is not None and (found := self._ahead.take(raw_hash)) is not None:
+            return found
         what = (raw_hash, raw_length, frame_hash, room)
         data, unseal = self._task.frame(pack, at, stored), self._task.unseal(pack, at)
         if data is not None:

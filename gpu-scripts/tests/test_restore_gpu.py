@@ -8,10 +8,13 @@ import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed
 from gpu_box import GpuBox, gpu_box
 from test_create import is_running, wait_until
-from test_create_gpu import descendants, tree
+from test_create_gpu import descendants, tree, weights
 from test_restore_worker import restore_of
 
+from dumont_worker.gpu.batch import HELD_MOST
+
 __all__ = ["gpu_box", "tree"]
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -44,6 +47,83 @@ def test_what_the_gpu_coded_comes_back(operator: FakeOperator, tree: Path, tmp_p
     result = restored(operator, restore_of(operator, created, tmp_path / "out"))
     assert result["failed"] == 0
     assert_back(tree, tmp_path / "out")
+
+
+def calls_of(box: GpuBox, place: str) -> list[tuple[int, int]]:
+    """How many buffers, and how many bytes, each call coded."""
+    lines = (box.nvcomp / "calls").read_text().splitlines()
+    told = [line.split() for line in lines]
+    return [(int(count), int(length)) for name, count, length in told if name == place]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Some twenty chunks in four files, and a file that shares those of another."""
+    root = tmp_path / "large"
+    root.mkdir()
+    for number in range(4):
+        (root / f"{number}.bin").write_bytes(weights(6 * MIB, number))
+    (root / "twin.bin").write_bytes((root / "0.bin").read_bytes())
+    return root
+
+
+def test_chunks_that_wait_are_decoded_together_within_bounds(
+    operator: FakeOperator, large: Path, tmp_path: Path, gpu_box: GpuBox
+) -> None:
+    created = operator.create(large, codec="ans", delta=False)
+    chunks = created["index"]["chunks"]
+    gpu_box.switch("count")
+    result = restored(operator, restore_of(operator, created, tmp_path / "out"))
+    assert result["failed"] == 0
+    assert_back(large, tmp_path / "out")
+    calls = calls_of(gpu_box, "decode")
+    # Each once, several at a time, and never more than go to a GPU at a time.
+    assert sum(count for count, _ in calls) == chunks > 8
+    assert len(calls) <= chunks / 2
+    assert max(length for _, length in calls) < HELD_MOST
+
+
+@pytest.mark.parametrize("fault", ["kill@decode once", "corrupt@decode once", "error@cpu once"])
+def test_a_fault_in_the_middle_of_many_costs_nothing_but_time(
+    operator: FakeOperator, large: Path, tmp_path: Path, gpu_box: GpuBox, fault: str
+) -> None:
+    created = operator.create(large, codec="ans", delta=False)
+    gpu_box.switch(f"count {fault}")
+    result = restored(operator, restore_of(operator, created, tmp_path / "out"))
+    assert result["failed"] == 0
+    assert_back(large, tmp_path / "out")
+
+
+def test_little_memory_on_the_gpu_halves_what_is_decoded_together(
+    operator: FakeOperator, large: Path, tmp_path: Path, gpu_box: GpuBox
+) -> None:
+    created = operator.create(large, codec="ans", delta=False)
+    module = gpu_box.nvcomp / "nvidia/nvcomp/__init__.py"
+    limit = 'if len(entries) > 1:\n        raise RuntimeError("out of memory")\n    made = []'
+    module.write_text(module.read_text().replace("made = []", limit, 1))
+    result = restored(operator, restore_of(operator, created, tmp_path / "out"))
+    assert result["failed"] == 0
+    assert_back(large, tmp_path / "out")
+
+
+def test_a_chunk_that_is_damaged_in_the_store_is_named_and_the_others_come_back(
+    operator: FakeOperator, store: FakeStore, large: Path, tmp_path: Path, gpu_box: GpuBox
+) -> None:
+    created = operator.create(large, codec="ans", delta=False)
+    pack = max(store.packs(), key=lambda key: len(store.objects[key]))
+    wrong = bytearray(store.objects[pack])
+    wrong[len(wrong) // 2] ^= 1
+    store.objects[pack] = bytes(wrong)
+    gpu_box.switch("count")
+    result = restored(operator, restore_of(operator, created, tmp_path / "out"))
+    assert result["failed"] in (1, 2)
+    failed = {failure["path"] for failure in result["failures"]}
+    assert all(failure["code"] == "damaged" for failure in result["failures"])
+    for file in large.iterdir():
+        if not any(path.endswith(file.name) for path in failed):
+            assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
+    # What is not what was stored never reaches the GPU.
+    assert sum(count for count, _ in calls_of(gpu_box, "decode")) == created["index"]["chunks"] - 1
 
 
 # Of a decoding process the first or the second call of a place fails, once.

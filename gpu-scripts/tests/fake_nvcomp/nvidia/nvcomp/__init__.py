@@ -7,7 +7,8 @@ the file `switches` beside the package: `no-driver`, `no-device`, `list-api` (re
 `<what>@<where>[:<n>]` with what one of `oom`, `error`, `corrupt`, `short`, `segv`, `kill`, `hang`,
 `none`, `late` and where one of `import`, `codec`, `cuda`, `encode`, `decode`, `cpu`; `:n` lets
 n - 1 calls of that place pass first. A `once` takes the file away when a fault fires;
-a hang leaves the file `hanging`.
+a hang leaves the file `hanging`. With `count`, the file `calls` gets a line for each call that
+codes: where, of how many buffers, of how many bytes in all.
 """
 
 import importlib
@@ -338,6 +339,9 @@ def _each(source: Any, place: str, code: Any) -> Any:
         raise TypeError(f"{place}(): incompatible function arguments")
     fault = _fires(place)
     entries = [source] if single else [source[index] for index in range(len(source))]
+    if "count" in _switches():
+        with _FILE.with_name("calls").open("a") as calls:
+            calls.write(f"{place} {len(entries)} {sum(one.buffer_size for one in entries)}\n")
     made = []
     for entry in entries:
         if entry.buffer_kind is not ArrayBufferKind.STRIDED_DEVICE:
