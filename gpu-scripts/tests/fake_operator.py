@@ -411,7 +411,7 @@ class FakeOperator:
             self._ids.add(message["id"])
             answer: Callable[[Json], Json] = getattr(self, f"_{kind}")
             self.send("reply", to=message["id"], **answer(message))
-        elif kind not in ("progress", "warning", "heartbeat"):
+        elif kind not in ("progress", "warning", "heartbeat", "checked", "lost"):
             self.broken_rules.append(f"unknown message {kind}")
 
     def _sign(self, message: Json) -> Json:

@@ -104,6 +104,24 @@ def test_everything_comes_back(operator: FakeOperator, store: SealedStore, tmp_p
     assert [str(one) for one in compare_trees(os.fsencode(root), os.fsencode(out))] == []
 
 
+@pytest.mark.parametrize("decode", [True, False])
+def test_packs_are_verified_and_damage_is_found(
+    operator: FakeOperator, store: SealedStore, tmp_path: Path, decode: bool
+) -> None:
+    created = operator.create(planted(tmp_path / "tree"), parts=2, memory=300 * MIB)
+    packs = Snapshot(store, created, operator.snapshot).packs
+    damaged = store.objects[packs[0].key]
+    store.objects[packs[0].key] = damaged[:-1] + bytes([damaged[-1] ^ 1])
+    fields = {"ranges": [[0, len(packs) - 1]], "decode": decode, "parts": 4, "memory": 1 << 29}
+    index = {name: created["index"][name] for name in ("segments", "packs")}
+    operator.send("verify", id=900, snapshot=operator.snapshot, **index, **fields)
+    assert operator.wait()["packs"] == len(packs) > 1
+    wrong = {
+        one["pack"]: len(one["chunks"]) for one in operator.of_type("checked") if one["reason"]
+    }
+    assert wrong == {0: 1}
+
+
 def test_an_old_master_opens_what_it_sealed(
     operator: FakeOperator, store: SealedStore, tmp_path: Path
 ) -> None:
