@@ -57,6 +57,13 @@ const REFUSED: readonly (readonly [string, string, string])[] = [
     "import {x} from '../providers/provider.js'\nx()",
     'no-restricted-imports',
   ],
+  ['src/lib/seal/a.ts', "import {x} from '../store/store.js'\nx()", 'no-restricted-imports'],
+  [
+    'src/lib/keys/a.ts',
+    "import {x} from '../snapshots/manifests.js'\nx()",
+    'no-restricted-imports',
+  ],
+  ['src/lib/store/d.ts', "import {x} from '../keys/unlock.js'\nx()", 'no-restricted-imports'],
   ['src/lib/settings/a.ts', "import {x} from '../store/s3-store.js'\nx()", 'no-restricted-imports'],
   [
     'src/lib/snapshots/a.ts',
