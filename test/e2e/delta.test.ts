@@ -29,7 +29,7 @@ beforeAll(async () => {
     weights.map((one, n) => one * (1 + (n % 7) * 1e-7)),
   )
   await writeFile(join(workspace, 'notes.txt'), 'nothing to do with it\n')
-  summary = await answered(['snapshot', 'create', ...at('store'), workspace])
+  summary = await answered(['snapshot', 'create', ...at('store'), '--no-encryption', workspace])
   ;({id} = summary)
 })
 afterAll(() => remove())

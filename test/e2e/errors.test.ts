@@ -1,10 +1,10 @@
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
 import {execFileSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
-import {mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises'
+import {cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {pathToFileURL} from 'node:url'
-import {answered, dumont, sharedHome} from './dumont.js'
+import {answered, dumont, ROOT, sharedHome} from './dumont.js'
 import {failure} from './failure.js'
 import {mountTmpfs, testWithMount} from './mounts.js'
 import {scratch} from './trees.js'
@@ -104,7 +104,9 @@ describe('a snapshot', () => {
   })
 
   test('of a newer format is refused with the version named', async () => {
-    const {id} = await answered(['snapshot', 'create', ...local('newer'), workspace])
+    const id = '20261123T140200Z-golden'
+    const golden = join(ROOT, 'test/fixtures/format-1/store')
+    await cp(golden, join(folder, 'newer'), {recursive: true})
     const manifest = join(folder, 'newer/snapshots', `${id}.json`)
     const text = await readFile(manifest, 'utf8')
     await rm(manifest, {force: true})

@@ -45,7 +45,6 @@ whereContainersAre('the commands for instances, as an operator types them', () =
     await instance.attach(key.trim())
     id = String(instance.id)
     await writeFile(boxes.of(id).container.at('/workspace/notes'), 'a month of work')
-    await writeFile(join(home, 'values'), `HF_TOKEN=${SECRET}\n`, {mode: 0o600})
   })
   afterAll(async () => {
     clearInterval(ticking)
@@ -65,7 +64,13 @@ whereContainersAre('the commands for instances, as an operator types them', () =
   test(
     'save an instance, end it, show it asleep, and bring it back under a pinned key',
     async () => {
-      const slept = await run('hibernate', id, '--destroy', '--yes', '--name', 'train-a')
+      const hibernate = ['hibernate', id, '--destroy', '--yes', '--name', 'train-a']
+      const refused = await run(...hibernate)
+      expect(refused.stderr).toMatch(/keys: .*recovery/)
+      expect(refused.code).toBe(3)
+      expect(fake.live()).toHaveLength(1)
+
+      const slept = await run(...hibernate, '--recovery-file', join(home, 'recovery'))
       expect(slept.stderr).toContain('Destroy the instance')
       expect(slept.stdout).toContain(`vast:${id} is gone, and hibernated`)
       expect(slept.code).toBe(0)
@@ -74,9 +79,11 @@ whereContainersAre('the commands for instances, as an operator types them', () =
       const listed = await run('list')
       expect(listed.stdout).toMatch(new RegExp(`vast:${id} +train-a +hibernated +RTX 4090 .*/mo`))
 
-      const woken = await run('wake', id, '--yes', '--quiet', '--env-file', join(home, 'values'))
+      // The value it had is in the record, which nobody else reads.
+      const woken = await run('wake', id, '--yes', '--quiet')
       expect(woken).toMatchObject({code: 0, stderr: ''})
       const [next] = fake.live()
+      expect(next?.order['env']).toMatchObject({HF_TOKEN: SECRET})
       expect(woken.stdout.trim()).toBe(`vast:${next?.id}`)
       const {container} = boxes.of(next?.id ?? '')
       expect(await readFile(container.at('/workspace/notes'), 'utf8')).toBe('a month of work')
