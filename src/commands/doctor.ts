@@ -31,17 +31,25 @@ would end with.`
   async run(): Promise<{readonly findings: readonly Finding[]}> {
     const {flags} = await this.parse(Doctor)
     const hosts = flags.host ?? []
-    const operator = await openOperator(this, flags, {hosts, steps: [], story: true})
-    const [{checkSettings}, {checkStore}, {checkBox}, {exitCodeOfFindings}] = await Promise.all([
-      import('../lib/checkup/check-settings.js'),
-      import('../lib/checkup/check-store.js'),
-      import('../lib/checkup/check-box.js'),
-      import('../lib/checkup/finding.js'),
-    ])
+    const operator = await openOperator(this, flags, {
+      closed: true,
+      hosts,
+      steps: [],
+      story: true,
+    })
+    const [{checkSettings}, {checkStore}, {checkKeys}, {checkBox}, {exitCodeOfFindings}] =
+      await Promise.all([
+        import('../lib/checkup/check-settings.js'),
+        import('../lib/checkup/check-store.js'),
+        import('../lib/checkup/check-keys.js'),
+        import('../lib/checkup/check-box.js'),
+        import('../lib/checkup/finding.js'),
+      ])
     const findings = await operator.use(async (service, settings) => {
       const found = [
         ...checkSettings(settings),
         ...(await checkStore(service.store, service.clock, this.signal)),
+        ...(await checkKeys(service.store, operator.keyPlace, this.signal)),
       ]
       for (const host of hosts)
         for (const finding of await checkBox(host, service, this.signal))
