@@ -7,14 +7,15 @@ import importlib
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from .cancellation import Cancelled
+from .channel import Channel
 from .errors import WorkerError, as_worker_error
 
 _ROLES = {"create": "create_engine", "restore": "restore_engine"}
@@ -37,7 +38,7 @@ class Port:
     `inbox` is filled by a thread of its own, so neither side ever blocks the other.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Channel) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.failed = threading.Event()
         self._connection = connection
@@ -75,7 +76,7 @@ class Port:
     def _read(self) -> None:
         try:
             while True:
-                message = self._connection.recv()
+                message = self._connection.receive()
                 if not self._handler(message):
                     self.inbox.put(message)
         except (EOFError, OSError):
@@ -90,8 +91,8 @@ def main(descriptor: int, parent: int) -> int:
     # A Ctrl-C at the operator's terminal reaches a local worker's whole group; the coordinator
     # decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(descriptor)
-    role, number, settings = connection.recv()
+    connection = Channel(socket.socket(fileno=descriptor))
+    role, number, settings = connection.receive()
     port = Port(connection)
     port.start()
     try:

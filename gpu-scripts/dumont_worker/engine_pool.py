@@ -9,9 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any, Literal
 
+from .channel import Channel
 from .errors import WorkerError
 
 Role = Literal["create", "restore"]
@@ -127,7 +127,7 @@ class EnginePool:
     def _read(self, engine: "_Engine") -> None:
         try:
             while True:
-                message = engine.connection.recv()
+                message = engine.connection.receive()
                 if message[0] == "failed":
                     self._fail(engine.number, message[1])
                 elif message[0] == "ended":
@@ -175,7 +175,7 @@ class _Engine:
             except OSError:
                 ours.close()
                 raise
-        self.connection = Connection(ours.detach())
+        self.connection = Channel(ours)
 
     def send(self, message: Message) -> None:
         with self._lock:
