@@ -14,7 +14,7 @@ import type {NvcompOptions} from './lib/worker/equip-nvcomp.js'
 import {openView} from './ui/open-view.js'
 import {askHostKey, askPassphrase, type HostKeyQuestion} from './ui/questions.js'
 import type {View} from './ui/view.js'
-import {beginningOf, canAsk, keyPlace} from './unlocking.js'
+import {beginningOf, canAsk, keyPathsOf, keyPlace} from './unlocking.js'
 
 /** Asked only for boxes that cannot install the native helpers by themselves; every wheel is pinned by hash. */
 const PACKAGE_INDEX = 'https://pypi.org/simple'
@@ -174,6 +174,7 @@ function boxService(
     ...(coldUnlock && {coldUnlock}),
     equip: equip(),
     ...(settings.gpu === false ? {} : {equipNvcomp: equip}),
+    keyPaths: keyPathsOf(settings, flags),
     openSession: async (host, signal) => {
       const {openSession} = await import('./lib/remote/open-session.js')
       const pin = pins.get(host)

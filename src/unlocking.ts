@@ -70,3 +70,17 @@ export function recoveryKeeping(
     },
   }
 }
+
+/** Everything on this machine that opens the store, or may. */
+export function keyPathsOf(
+  {directories, keys: {keyFile, passphraseFile}}: Pick<Settings, 'directories' | 'keys'>,
+  flags: Readonly<Record<string, unknown>>,
+): readonly string[] {
+  const recovery = flags['recovery-file']
+  const named = [keyFile?.path, passphraseFile?.path, recovery]
+  return [resolve(directories.data, 'keys'), ...named.flatMap(pathOf)]
+}
+
+function pathOf(name: unknown): readonly string[] {
+  return typeof name === 'string' && name !== '' ? [resolve(name)] : []
+}

@@ -330,4 +330,20 @@ describe('whoever can write to a sealed store', () => {
     expect(await dumont(argv, stranger)).toMatchObject({code: 65})
     await other.remove()
   })
+
+  test('gets no key with a snapshot of the machine that keeps it', async () => {
+    const mine = join(folder, 'mine')
+    await mkdir(join(mine, 'work'), {recursive: true})
+    await writeFile(join(mine, 'work/file'), 'content')
+    const url = pathToFileURL(join(folder, 'own')).href
+    const at = {env: {XDG_DATA_HOME: join(mine, 'share')}, home}
+    const where = ['--host', 'local', '--store', url]
+    const recovery = join(mine, 'recovery')
+    const argv = ['snapshot', 'create', ...where, '--recovery-file', recovery, mine]
+    expect(await answered(argv, at)).toMatchObject({code: 0, files: 1})
+    const back = join(folder, 'mine-restored')
+    await answered(['snapshot', 'restore', 'latest', ...where, '--target', back], at)
+    expect((await readdir(back)).toSorted()).toEqual(['share', 'work'])
+    expect((await everything(back)).toString()).not.toContain('dumont-key')
+  })
 })

@@ -148,7 +148,7 @@ function fixedFields({
     excludes: [...excludes],
     excludeCaches,
     crossMounts,
-    protect: [...protectedPaths(box.session, service.store, service.stateDir)],
+    protect: [...protectedPaths(box.session, service)],
     parts: Math.min(parts, box.reach.most),
     memory: memoryFor(box.worker.hello, memory),
     codec,

@@ -1,9 +1,9 @@
 import {fileURLToPath} from 'node:url'
 import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
-import type {Store} from '../store/store.js'
 import type {Hello} from '../worker/protocol.js'
 import {defaultLabel} from './lineage.js'
+import type {BoxService} from './service.js'
 
 /** What an operator asks for; paths are absolute on the box. */
 export interface CreateSnapshotRequest {
@@ -65,12 +65,12 @@ export function memoryFor({host}: Hello, asked: number | undefined): number {
   return asked ?? Math.max(1, Math.min(GIB, Math.floor(host.memory / 4)))
 }
 
-/** What is never read when box and operator's machine are one: the store itself and the operator's memory. */
+/** What is never read when box and operator's machine are one: the store itself, its keys, and the operator's memory. */
 export function protectedPaths(
   session: Session,
-  store: Store,
-  stateDir: string,
+  {keyPaths = [], stateDir, store}: Pick<BoxService, 'keyPaths' | 'stateDir' | 'store'>,
 ): readonly string[] {
   if (!session.isLocal) return []
-  return [stateDir, ...(store.url.startsWith('file:') ? [fileURLToPath(store.url)] : [])]
+  const shelf = store.url.startsWith('file:') ? [fileURLToPath(store.url)] : []
+  return [stateDir, ...keyPaths, ...shelf]
 }

@@ -43,6 +43,8 @@ export interface BoxService extends StoreService {
   readonly equip: Equip
   /** The same with nvCOMP; absent where the operator forbids it. */
   readonly equipNvcomp?: (need: NvcompOptions['need']) => Equip
+  /** Files and directories of this machine that hold keys: never saved, even where the box is this machine. */
+  readonly keyPaths?: readonly string[]
   /** Version of this program, for manifests. */
   readonly version: string
   /** Connections that carry data to a box when the store is behind this machine; default 4. */
