@@ -26,7 +26,7 @@ const REQUEST: RestoreRequest = {
   memory: 2 ** 30,
   dryRun: false,
   salvage: false,
-} as RestoreRequest
+}
 
 /** What becomes of a restore whose worker says these lines. */
 async function answerTo(...lines: readonly string[]) {
