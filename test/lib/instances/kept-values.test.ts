@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
 import {hibernate} from '../../../src/lib/instances/hibernate.js'
+import {refuseHeld} from '../../../src/lib/instances/held-snapshots.js'
 import {listInstances} from '../../../src/lib/instances/instance-list.js'
 import {readRecord, appendRecord} from '../../../src/lib/instances/record-log.js'
 import type {WakeRequest} from '../../../src/lib/instances/wake-request.js'
@@ -75,6 +76,57 @@ describe('in a sealed store', () => {
     await expect(run()).rejects.toMatchObject({code: 'USAGE'})
   })
 })
+
+describe.each(['sealed', 'authenticated'] as const)(
+  'records of a store that is %s',
+  (protection) => {
+    beforeEach(() => begin(protection))
+
+    const newest = async (of: string) => {
+      const keys: string[] = []
+      for await (const {key} of world.inner.list(`instances/vast-4711-${of}/`)) keys.push(key)
+      return keys.at(-1) ?? ''
+    }
+    const change = async (key: string, make: (bytes: Buffer) => Uint8Array) => {
+      const bytes = Buffer.from(await world.inner.get(key))
+      await world.inner.put(key, make(bytes), {onlyIfAbsent: false})
+    }
+
+    test.each([
+      [
+        'a bit of it changed',
+        (bytes: Buffer) => {
+          bytes.writeUInt8(bytes.readUInt8(120) ^ 1, 120)
+          return bytes
+        },
+      ],
+      ['its end is missing', (bytes: Buffer) => bytes.subarray(0, -3)],
+      ['somebody without the keys wrote it', () => Buffer.from('{"format":1,"sequence":9}')],
+    ])('wake nothing when %s, and hold every snapshot', async (_what, make) => {
+      const {snapshot} = await sleepOn()
+      await change(await newest(id), make)
+      await expect(run({env: {HF_TOKEN: 'x'}})).rejects.toMatchObject({code: 'INTEGRITY'})
+      expect(world.vendor.creates).toEqual([])
+      const {failures} = await listInstances([world.vendor.provider()], world.service())
+      expect(failures).toHaveLength(1)
+      await expect(refuseHeld(world.store, [snapshot.id])).rejects.toMatchObject({
+        code: 'INCOMPLETE',
+      })
+    })
+
+    test('speak for no other instance, nor as a later one', async () => {
+      await sleepOn()
+      const key = await newest(id)
+      const bytes = await world.inner.get(key)
+      await world.inner.put(key.replace(`-${id}/`, '-99/'), bytes)
+      await world.inner.put(key.replace(/\d{8}$/, '00000099'), bytes)
+      for (const other of [id, '99'])
+        await expect(
+          readRecord(world.store, {provider: 'vast', account: '4711', id: other}),
+        ).rejects.toMatchObject({code: 'INTEGRITY'})
+    })
+  },
+)
 
 describe.each([undefined, 'authenticated'] as const)('in a store that is %s', (protection) => {
   beforeEach(() => begin(protection))
