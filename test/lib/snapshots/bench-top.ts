@@ -73,7 +73,7 @@ export async function benchTop(keys?: StoreKeys): Promise<BenchTop> {
   }
 }
 
-const REQUEST: CreateSnapshotRequest = {
+export const REQUEST: CreateSnapshotRequest = {
   host: 'root@gpu1',
   paths: ['/workspace'],
   excludes: [],

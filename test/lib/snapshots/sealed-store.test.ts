@@ -1,15 +1,19 @@
+import {randomBytes} from 'node:crypto'
 import {mkdtemp, readdir, readFile, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
 import type {PackRecord} from '../../../src/lib/format/pack-list.js'
+import {withNewMaster} from '../../../src/lib/seal/keyring.js'
+import {createSnapshot} from '../../../src/lib/snapshots/create-snapshot.js'
 import {deleteSnapshots} from '../../../src/lib/snapshots/delete-snapshot.js'
 import {listSnapshots} from '../../../src/lib/snapshots/list-snapshots.js'
 import {readManifest} from '../../../src/lib/snapshots/manifests.js'
 import {showSnapshot} from '../../../src/lib/snapshots/show-snapshot.js'
 import {readPacks} from '../../../src/lib/snapshots/stored-index.js'
-import {keysFor} from '../../support/store-keys.js'
-import {benchTop, type BenchTop} from './bench-top.js'
+import {keyedStore} from '../../../src/lib/store/keyed-store.js'
+import {keysFor, KNOWN_RING} from '../../support/store-keys.js'
+import {benchTop, REQUEST, type BenchTop} from './bench-top.js'
 
 const ELSEWHERE = Buffer.alloc(72, 3).toString('base64')
 const MARKERS = ['marker-in-a-name', 'marker in a content', 'marker-label', '/marker-root']
@@ -77,6 +81,24 @@ describe('a snapshot in a sealed store', () => {
     const result = await deleteSnapshots({snapshots: [first.id ?? ''], confirm}, bench.service)
     expect(result).toMatchObject({deleted: [first.id], objects: 2})
     expect((await listSnapshots({store: sealed()})).snapshots.map((one) => one.id)).toEqual([id])
+  })
+
+  test('is leant on after the keys were rotated, by whoever has the new one', async () => {
+    const {id = ''} = await bench.create()
+    const rotated = withNewMaster(KNOWN_RING, '2026-11-24T14:02:00Z', randomBytes)
+    const store = keyedStore(bench.store, keysFor('sealed', rotated))
+    const second = await createSnapshot(REQUEST, {...bench.service, store})
+    expect(second).toMatchObject({newBytes: 0, sequence: 2})
+    const {manifest} = await readManifest(store, second.id ?? '')
+    const [pack] = await readPacks(store, manifest)
+    const masterOf = (seal = '') => Buffer.from(seal, 'base64').toString('hex', 0, 8)
+    expect(masterOf(pack?.seal)).toBe(KNOWN_RING.masters[0]?.id)
+    expect(masterOf(manifest.index.packs.seal)).toBe(rotated?.masters[1]?.id)
+    const {snapshots, unreadable} = await listSnapshots({store: sealed()})
+    expect([snapshots.map((one) => one.id), unreadable.map((one) => one.id)]).toEqual([
+      [id],
+      [second.id],
+    ])
   })
 
   test('tells no secret to anybody but the box', async () => {
