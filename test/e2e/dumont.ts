@@ -58,7 +58,7 @@ export function startDumont(argv: readonly string[], surroundings: Surroundings 
   const started = performance.now()
   const child = spawn(process.execPath, [join(ROOT, 'bin/run.js'), ...argv], {
     cwd,
-    env: {...cleanEnvironment(), HOME: home, ...env},
+    env: {...cleanEnvironment(), ...memoryOf(home), HOME: home, ...env},
     killSignal: 'SIGKILL',
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LIMIT_MS,
@@ -100,6 +100,14 @@ export async function answered(
     const shown = `exit ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`
     throw new Error(`no JSON document from ${argv.join(' ')}: ${shown}`, {cause: error})
   }
+}
+
+/** What runs of this process alone remember in the shared home: stores of others had the same address before. */
+function memoryOf(home: string): Record<string, string> {
+  const own = join(sharedHome(), `.runs/${process.pid}`)
+  return home === sharedHome()
+    ? {XDG_DATA_HOME: join(own, 'share'), XDG_STATE_HOME: join(own, 'state')}
+    : {}
 }
 
 function cleanEnvironment(): Record<string, string | undefined> {
