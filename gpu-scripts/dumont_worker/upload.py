@@ -34,8 +34,14 @@ def upload(
     key: str | None = None
     for _ in range(_ROUNDS):
         signed = desk.sign(wanted if key is None else {**wanted, "key": key})
-        outcome = transfer.put(signed, buffers, on_progress, cancelled)
         allotted: str = signed["key"]
+        try:
+            outcome = transfer.put(signed, buffers, on_progress, cancelled)
+        except WorkerError as error:
+            # A store that has it may refuse it again so early that its answer is lost every time.
+            if error.code == "UNREACHABLE" and desk.settle(allotted):
+                return allotted
+            raise
         if outcome.kind == "stored":
             return allotted
         if outcome.kind == "exists":
