@@ -37,13 +37,17 @@ async function hunt(target: Target): Promise<number> {
   const {name, run, seeds} = target
   const input = spoilt([...(await seeds()), ...kept(name)])
   let runs = 0
+  let last: Promise<void> | void
   const property = asyncProperty(input, async (bytes) => {
     runs += 1
-    await run(bytes)
+    last = run(bytes)
+    await last
   })
   const limits =
     SECONDS > 0 ? {interruptAfterTimeLimit: SECONDS * 1000, numRuns: 2 ** 31} : {numRuns: RUNS}
   const found = await check(property, {...limits, markInterruptAsFailure: false, seed: SEED})
+  // Time may be over while one is still running.
+  await Promise.allSettled([last])
   if (!found.failed) return runs
   const [bytes = new Uint8Array()] = found.counterexample ?? []
   if (SECONDS > 0) keep(name, bytes)

@@ -1,6 +1,6 @@
 import {parse, type Line, type SSHConfig} from 'ssh-config'
 
-import {DumontError} from '../errors.js'
+import {DumontError, isDumontError} from '../errors.js'
 import {untrusted} from '../untrusted.js'
 import type {SshAddress} from './ssh-address.js'
 
@@ -24,14 +24,25 @@ export interface HostOptions {
 /** Parses the text of a configuration whose Include lines are expanded already. Errors: CONFIG. */
 export function parseSshConfig(text: string): ParsedSshConfig {
   try {
-    return normalise(parse(text))
+    return normalise(parse(text.replaceAll(/^\s*(?:host|match)\b.*$/gim, tamed)))
   } catch (cause) {
+    if (isDumontError(cause)) throw cause
     const reason = (cause as Error).message
     throw new DumontError('CONFIG', `~/.ssh/config cannot be read: ${untrusted(reason, 300)}`, {
       cause,
       hint: 'ssh -G HOST shows how OpenSSH reads it',
     })
   }
+}
+
+const MOST_STARS = 8
+
+/** The library takes for ever over many stars in one pattern; several in a row mean one. */
+function tamed(line: string): string {
+  const plain = line.replaceAll(/\*+/g, '*')
+  if (plain.split(/[\s,]+/).some((word) => word.split('*').length - 1 > MOST_STARS))
+    throw new DumontError('CONFIG', `~/.ssh/config: a pattern with more than ${MOST_STARS} stars`)
+  return plain
 }
 
 /** What the configuration says about one host. Starts no program: `Match exec` and canonical names are left out. */
@@ -68,7 +79,10 @@ export function expandTokens(
   const expanded = text.replaceAll(/%./g, (token) => {
     const value = token === '%%' ? '%' : tokens[token]
     if (value === undefined)
-      throw new DumontError('CONFIG', `~/.ssh/config: ${token} in "${text}" is not supported`)
+      throw new DumontError(
+        'CONFIG',
+        `~/.ssh/config: ${untrusted(`${token} in "${text}"`, 200)} is not supported`,
+      )
     return value
   })
   if (path === undefined) return expanded

@@ -1,4 +1,5 @@
 import {DumontError} from '../errors.js'
+import {untrusted} from '../untrusted.js'
 import {formatSshAddress, parsePort, parseSshAddress, type SshAddress} from './ssh-address.js'
 import {
   expandTokens,
@@ -131,7 +132,10 @@ function configuredPort({port}: HostOptions): number | undefined {
   if (port === undefined) return undefined
   const number = parsePort(port)
   if (number === undefined)
-    throw new DumontError('CONFIG', `~/.ssh/config: Port ${port} is not a port number`)
+    throw new DumontError(
+      'CONFIG',
+      `~/.ssh/config: Port ${untrusted(port, 80)} is not a port number`,
+    )
   return number
 }
 

@@ -107,9 +107,16 @@ describe('~/.ssh/config', () => {
     expect(resolve('gpu1').identities.files).toContain('/home/me/.ssh/id_ed25519')
   })
 
+  test('with a pattern of a thousand stars is matched like one of one', () => {
+    const text = `\nHost ${'*'.repeat(1000)}z\n  Port 2022\nHost ${'*'.repeat(1000)}1\n  Port 2122`
+    expect(resolve('gpu1', text).port).toBe(2122)
+  })
+
   test.each([
     ['Port many', 'Port many is not a port'],
     ['IdentityFile %q', '%q'],
+    ['IdentityFile %q\u001B[2J', String.raw`%q\u{1b}[2J`],
+    [`\nHost ${'a*'.repeat(9)}\n  Port 22`, 'more than 8 stars'],
   ])('with %s is refused', (text, message) => {
     expect(() => resolve('gpu1', text)).toThrow(
       expect.objectContaining({code: 'CONFIG', message: expect.stringContaining(message)}),
