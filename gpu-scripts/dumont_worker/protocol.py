@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from .byte_string import from_json, strict_base64
@@ -26,6 +26,7 @@ _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z2-7]{6}\Z")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){0,7}\Z")
 # More than the format ever needs, less than would hurt.
 _MOST_ITEMS = 1_000_000
+_MOST_RATED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,17 @@ class VerifyRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RateRequest:
+    """`rate` as in docs/protocol.md; signed PUTs and GETs of the same objects, in order."""
+
+    id: Id
+    seed: str
+    length: int
+    puts: tuple[dict[str, Any], ...] = field(repr=False)
+    gets: tuple[dict[str, Any], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer to a request of this worker: its fields, or the operator's error."""
 
@@ -173,7 +185,7 @@ class Heartbeat:
     """The other side lives."""
 
 
-Request = CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest
+Request = CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest | RateRequest
 Message = Request | Reply | Cancel | Heartbeat
 
 
@@ -465,6 +477,26 @@ def _range(fields: _Fields, name: str, item: object) -> tuple[int, int]:
     return first, last
 
 
+def _rate(fields: _Fields) -> RateRequest:
+    puts, gets = fields.items("puts", _signed), fields.items("gets", _signed)
+    if not 0 < len(puts) == len(gets) <= _MOST_RATED:
+        raise _wrong("fields puts and gets do not fit one another")
+    length = fields.number("length", 1, 16 << 20)
+    return RateRequest(fields.id(), fields.text("seed", _HEX32), length, puts, gets)
+
+
+def _signed(fields: _Fields, name: str, item: object) -> dict[str, Any]:
+    headers = item.get("headers") if isinstance(item, dict) else None
+    if (
+        not isinstance(item, dict)
+        or not isinstance(item.get("url"), str)
+        or not isinstance(headers, dict)
+        or not all(isinstance(value, str) for value in headers.values())
+    ):
+        raise _wrong(f"field {fields.where}{name} holds something that is no signed request")
+    return {"url": item["url"], "headers": headers}
+
+
 def _source(fields: _Fields) -> Source:
     segments = fields.items("segments", _refs)
     return Source(fields.text("id", _SNAPSHOT), segments, _ref(fields.object("packs")))
@@ -474,6 +506,7 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
     "cancel": lambda _: Cancel(),
     "create": _create,
     "heartbeat": lambda _: Heartbeat(),
+    "rate": _rate,
     "reply": _reply,
     "restore": _restore,
     "transcode": _transcode,

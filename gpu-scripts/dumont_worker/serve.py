@@ -26,6 +26,7 @@ _DEEDS: dict[type, str] = {
     protocol.RestoreRequest: "restore",
     protocol.TranscodeRequest: "transcode",
     protocol.VerifyRequest: "verify",
+    protocol.RateRequest: "rate",
 }
 
 

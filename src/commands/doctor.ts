@@ -2,6 +2,10 @@ import {Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {sshFlags, storeFlags} from '../flags.js'
 import type {Finding} from '../lib/checkup/finding.js'
+import {systemClock} from '../lib/clock.js'
+import {PROVIDERS, type ProviderName} from '../lib/providers/instance-address.js'
+import type {Settings} from '../lib/settings/load-settings.js'
+import type {Store} from '../lib/store/store.js'
 import {openOperator} from '../operator.js'
 import {describeFindings} from '../ui/describe-findings.js'
 
@@ -15,6 +19,7 @@ would end with.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --host root@1.2.3.4:22 --host root@5.6.7.8:22',
+    '<%= config.bin %> <%= command.id %> --provider vast --wake vast:12345',
   ]
 
   static override flags = {
@@ -24,6 +29,16 @@ would end with.`
       multipleNonGreedy: true,
       summary: 'a box to look at as well',
     }),
+    provider: Flags.option({
+      multiple: true,
+      multipleNonGreedy: true,
+      options: PROVIDERS,
+      summary: 'a vendor account to look at as well: key, balance, what can be seen',
+    })(),
+    wake: Flags.string({
+      helpValue: 'ID',
+      summary: 'an instance or snapshot: is everything there to wake it?',
+    }),
     ...sshFlags,
     ...storeFlags,
   }
@@ -32,7 +47,8 @@ would end with.`
     const {flags} = await this.parse(Doctor)
     const hosts = flags.host ?? []
     const operator = await openOperator(this, flags, {
-      closed: true,
+      // What is woken is read from the store; everything else is found out without its keys.
+      closed: flags.wake === undefined,
       hosts,
       steps: [],
       story: true,
@@ -54,10 +70,44 @@ would end with.`
       for (const host of hosts)
         for (const finding of await checkBox(host, service, this.signal))
           found.push({...finding, what: `${host}: ${finding.what}`})
+      for (const name of flags.provider ?? [])
+        for (const finding of await this.vendor(name, settings))
+          found.push({...finding, what: `${name}: ${finding.what}`})
+      if (flags.wake !== undefined)
+        found.push(...(await this.wake(flags.wake, service.store, settings)))
       return found
     })
     this.finish(describeFindings(findings), false)
     process.exitCode = exitCodeOfFindings(findings)
     return {findings}
+  }
+
+  private async vendor(name: ProviderName, {providers}: Settings): Promise<readonly Finding[]> {
+    const {checkProvider} = await import('../lib/checkup/check-provider.js')
+    const {openProvider} = await import('../lib/providers/open-provider.js')
+    let from: string | undefined
+    const access: Settings['providers']['access'] = async (vendor) => {
+      const found = await providers.access(vendor)
+      from = found.apiKeyFrom
+      return found
+    }
+    const open = () => openProvider(name, {...providers, access}, {clock: systemClock})
+    return checkProvider(open, () => from, this.signal)
+  }
+
+  private async wake(id: string, store: Store, {providers}: Settings): Promise<readonly Finding[]> {
+    const {checkWake} = await import('../lib/checkup/check-wake.js')
+    const {findWakeAccount} = await import('../lib/instances/wake-account.js')
+    const {openProvider} = await import('../lib/providers/open-provider.js')
+    const {bad} = await import('../lib/checkup/finding.js')
+    try {
+      const standard = providers.standard ?? 'vast'
+      const {provider, what} = await findWakeAccount(id, {standard}, store, this.signal)
+      const account = await openProvider(provider, providers, {clock: systemClock})
+      const findings = await checkWake(what, {provider: account, store}, this.signal)
+      return findings.map((finding) => ({...finding, what: `wake: ${finding.what}`}))
+    } catch (error) {
+      return [bad('wake', error)]
+    }
   }
 }

@@ -1,13 +1,21 @@
 import {formatBytes} from '../bytes.js'
 import {DumontError} from '../errors.js'
 import type {Session} from '../remote/session.js'
-import {connectWorker} from '../snapshots/connect-worker.js'
+import {connectWorker, type ConnectedBox} from '../snapshots/connect-worker.js'
 import type {BoxService} from '../snapshots/service.js'
+import {openRepository} from '../store/repository.js'
 import {untrusted} from '../untrusted.js'
 import type {Hello} from '../worker/protocol.js'
+import {checkRate} from './check-rate.js'
 import {bad, good, note, type Finding} from './finding.js'
 
 const DF = ['df', '-P', '-k', '/', '/workspace', '/dev/shm']
+/** Who we are there, and whether the usual workspace can be written to. */
+const RIGHTS = [
+  'sh',
+  '-c',
+  'id -u; test -e /workspace && { test -w /workspace && echo yes || echo no; }',
+]
 const LEAST_FREE = 1e9
 const LEAST_MEMORY = 1e9
 
@@ -26,6 +34,8 @@ export async function checkBox(
         ...describeHost(worker.hello),
         ...nvcomp(worker.hello, equipment.nvcompMissing),
         ...(await disks(session, signal)),
+        ...(await rights(session, signal)),
+        ...(await rates(box, service, signal)),
       ]
     } finally {
       await box.close()
@@ -33,6 +43,41 @@ export async function checkBox(
   } catch (error) {
     return [bad('connection', error)]
   }
+}
+
+async function rights(session: Session, signal?: AbortSignal): Promise<readonly Finding[]> {
+  const {stdout} = await session.exec(RIGHTS, signal ? {signal} : {})
+  const [, user, writable] =
+    /^(\d+)\n(?:(yes|no)\n)?$/.exec(Buffer.from(stdout).toString('utf8')) ?? []
+  if (user === undefined) return [note('permissions', 'the box does not tell who we are there')]
+  return [
+    user === '0'
+      ? good('permissions', 'root: everything can be read, and every owner restored')
+      : note(
+          'permissions',
+          `user ${user}, not root: files of others may be unreadable, and owners are not restored`,
+          'log in as root where whole machines are saved and woken',
+        ),
+    ...(writable === 'no'
+      ? [
+          note(
+            'permissions',
+            '/workspace cannot be written to',
+            'restore with --target, or as root',
+          ),
+        ]
+      : []),
+  ]
+}
+
+/** Nothing is measured against a store that is not in use yet. */
+async function rates(
+  box: ConnectedBox,
+  service: BoxService,
+  signal?: AbortSignal,
+): Promise<readonly Finding[]> {
+  const repository = await openRepository(service.store, {create: false}, signal)
+  return repository ? checkRate(box, {pin: repository.pin, service}, signal) : []
 }
 
 function describeHost({host}: Hello): readonly Finding[] {

@@ -23,10 +23,13 @@ export interface WakeSource {
   readonly newer: string | undefined
 }
 
+/** All that is needed to look, and not to act. */
+export type VendorAndStore = Pick<InstanceService, 'provider' | 'store'>
+
 /** Finds record and snapshot for what the operator named: an instance of this account, or a snapshot. */
 export async function findWakeSource(
   {snapshot, what}: Pick<WakeRequest, 'snapshot' | 'what'>,
-  {account, service}: {readonly account: string; readonly service: InstanceService},
+  {account, service}: {readonly account: string; readonly service: VendorAndStore},
   signal?: AbortSignal,
 ): Promise<WakeSource> {
   const {provider, store} = service
@@ -101,7 +104,7 @@ export function rootsOf({manifest}: StoredManifest): readonly string[] {
 /** An instance that ended up as this snapshot: waking either is the same. */
 async function recordOfSnapshot(
   what: string,
-  {store}: InstanceService,
+  {store}: VendorAndStore,
   signal?: AbortSignal,
 ): Promise<InstanceRecord | undefined> {
   if (!/^\d{8}T/.test(what)) return undefined
@@ -118,7 +121,7 @@ async function recordOfSnapshot(
 
 async function oldInstance(
   id: string,
-  {provider}: InstanceService,
+  {provider}: VendorAndStore,
   signal?: AbortSignal,
 ): Promise<Instance | undefined> {
   if (/^\d{8}T|^latest(?::|$)/.test(id)) return undefined

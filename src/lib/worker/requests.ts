@@ -109,6 +109,16 @@ const signedRequest = v.object({
   seal: v.exactOptional(objectSeal),
 })
 
+const rateRequest = v.object({
+  type: v.literal('rate'),
+  /** What the content is made of. */
+  seed: lineageId,
+  /** Bytes of each object. */
+  length: count,
+  puts: v.array(signedRequest),
+  gets: v.array(signedRequest),
+})
+
 const reply = v.object({
   type: v.literal('reply'),
   to: messageId,
@@ -128,6 +138,7 @@ export const operatorMessage = v.variant('type', [
   v.object({...restoreRequest.entries, ...withId}),
   v.object({...transcodeRequest.entries, ...withId}),
   v.object({...verifyRequest.entries, ...withId}),
+  v.object({...rateRequest.entries, ...withId}),
   reply,
   v.object({type: v.literal('heartbeat')}),
   v.object({type: v.literal('cancel')}),
@@ -143,8 +154,11 @@ export type RestoreRequest = v.InferOutput<typeof restoreRequest>
 export type TranscodeRequest = v.InferOutput<typeof transcodeRequest>
 /** A verify as its caller states it; the conversation adds the id. */
 export type VerifyRequest = v.InferOutput<typeof verifyRequest>
+/** A rate as its caller states it; the conversation adds the id. */
+export type RateRequest = v.InferOutput<typeof rateRequest>
 /** Whatever a worker can be asked to do. */
-export type WorkRequest = CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest
+export type WorkRequest =
+  CreateRequest | RateRequest | RestoreRequest | TranscodeRequest | VerifyRequest
 export type Reply = v.InferOutput<typeof reply>
 export type GrantedUrl = v.InferOutput<typeof signedRequest>
 

@@ -92,6 +92,9 @@ export const transcodeResult = v.object({
 /** Bytes of packs, and `besides` those of others that their chunks differ from. */
 export const verifyResult = v.object({packs: count, bytes: count, besides: count, seconds})
 
+/** Bytes a second; `down` is null where sending was too slow to try. */
+export const rateResult = v.object({up: count, down: v.nullable(count)})
+
 export const restoreResult = v.object({
   counts: v.record(code, count),
   bytes: v.object({raw: count, fetched: count, written: count}),
@@ -112,6 +115,7 @@ export type Bytes = v.InferOutput<typeof bytes>
 export type IndexClaim = v.InferOutput<typeof indexClaim>
 export type Root = v.InferOutput<typeof root>
 export type CreateResult = v.InferOutput<typeof createResult>
+export type RateResult = v.InferOutput<typeof rateResult>
 export type VerifyResult = v.InferOutput<typeof verifyResult>
 export type TranscodeResult = v.InferOutput<typeof transcodeResult>
 export type RestoreResult = v.InferOutput<typeof restoreResult>

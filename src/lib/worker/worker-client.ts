@@ -5,13 +5,21 @@ import {Conversation} from './conversation.js'
 import type {EquippedBox} from './equip-box.js'
 import type {Hello} from './protocol.js'
 import type {RequestHandlers} from './request-handlers.js'
-import type {CreateRequest, RestoreRequest, TranscodeRequest, VerifyRequest} from './requests.js'
+import type {
+  CreateRequest,
+  RateRequest,
+  RestoreRequest,
+  TranscodeRequest,
+  VerifyRequest,
+} from './requests.js'
 import {
   createResult,
+  rateResult,
   restoreResult,
   transcodeResult,
   verifyResult,
   type CreateResult,
+  type RateResult,
   type RestoreResult,
   type TranscodeResult,
   type VerifyResult,
@@ -42,6 +50,8 @@ export interface Worker {
     handlers: RequestHandlers,
     signal?: AbortSignal,
   ): Promise<VerifyResult>
+  /** Sends and fetches a few objects. */
+  rate(request: RateRequest, handlers: RequestHandlers, signal?: AbortSignal): Promise<RateResult>
   /** Ends the worker within two seconds. Idempotent. */
   close(): Promise<void>
 }
@@ -71,6 +81,8 @@ export async function startWorker(
         conversation.request(request, transcodeResult, handlers, cancel),
       verify: (request, handlers, cancel) =>
         conversation.request(request, verifyResult, handlers, cancel),
+      rate: (request, handlers, cancel) =>
+        conversation.request(request, rateResult, handlers, cancel),
       close: () => conversation.close(),
     }
   } catch (error) {

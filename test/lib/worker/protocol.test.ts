@@ -3,7 +3,12 @@ import {describe, expect, test} from '@jest/globals'
 import * as v from 'valibot'
 import {check, parseWorkerMessage, workerMessage} from '../../../src/lib/worker/protocol.js'
 import {encodeMessage, operatorMessage} from '../../../src/lib/worker/requests.js'
-import {createResult, restoreResult, verifyResult} from '../../../src/lib/worker/results.js'
+import {
+  createResult,
+  rateResult,
+  restoreResult,
+  verifyResult,
+} from '../../../src/lib/worker/results.js'
 
 const fixtures = (name: string) =>
   readFileSync(`test/fixtures/protocol/${name}.jsonl`, 'utf8').trimEnd().split('\n')
@@ -13,7 +18,11 @@ describe('the lines both sides are tested with', () => {
     const message = parseWorkerMessage(line)
     expect(message).toEqual(v.parse(workerMessage, JSON.parse(line)))
     if (message.type === 'result')
-      expect([createResult, restoreResult, verifyResult].some((schema) => v.is(schema, message))).toBe(true)
+      expect(
+        [createResult, restoreResult, verifyResult, rateResult].some((schema) =>
+          v.is(schema, message),
+        ),
+      ).toBe(true)
   })
 
   test.each(fixtures('operator-to-worker'))('we say %.60s', (line) => {
