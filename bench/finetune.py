@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 SEED = 20261123
-STEPS = (10, 11, 15, 25, 40, 41)
+STEPS = (5, 10, 11, 15, 20, 25, 30, 35, 40, 41)
 WITH_ADAM = (10, 11, 15, 40)
 PAIRS, TOKENS, HEADS, LAYERS = 8, 32, 12, 6
 RATE, DECAY, BETA1, BETA2, EPSILON = 2e-5, 0.01, 0.9, 0.999, 1e-8

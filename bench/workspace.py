@@ -6,7 +6,8 @@ usage: workspace.py make DIRECTORY VARIANTS --size full|quick --weights DIR --ch
 
 Everything that is not real says so in its name (synthetic-…, random.bin) or here: the JSON lines
 are random words of a real vocabulary, the log is made. The checkpoints are those of a real
-fine-tune (finetune.py). Nothing is repeated to gain volume.
+fine-tune (finetune.py), five steps apart, each of them another state. Nothing is repeated to gain
+volume.
 """
 
 import argparse
@@ -37,12 +38,13 @@ class Size:
     json_lines: int
     log: int
     random: int
-    wide_checkpoints: bool
+    steps: tuple[int, ...]
+    """Of the fine-tune, whose checkpoints are kept."""
 
 
 SIZES = {
-    "full": Size(bf16=420, fp32=230, json_lines=60, log=25, random=110, wide_checkpoints=True),
-    "quick": Size(bf16=60, fp32=32, json_lines=12, log=5, random=20, wide_checkpoints=False),
+    "full": Size(420, 230, 60, 25, 110, (5, 10, 15, 20, 25, 30, 35, 40)),
+    "quick": Size(60, 32, 12, 5, 20, (10, 25, 40)),
 }
 
 
@@ -58,14 +60,13 @@ def make(folder: Path, variants: Path, size: Size, given: argparse.Namespace) ->
             shutil.copyfile(small, model / small.name)
     synthesize(folder / "models/synthetic-bf16", size.bf16 * MB, "BF16", chooser)
     synthesize(folder / "models/synthetic-fp32", size.fp32 * MB, "F32", chooser)
-    width = "F32" if size.wide_checkpoints else "BF16"
-    for step in (10, 25, 40):
+    for step in size.steps:
         target = folder / f"checkpoints/step-{step}/model.safetensors"
-        checkpoint(given.checkpoints / f"step-{step}.npz", weights, target, width)
+        checkpoint(given.checkpoints / f"step-{step}.npz", weights, target)
     os.link(folder / "checkpoints/step-25/model.safetensors", folder / "checkpoints/best")
     variants.mkdir(parents=True, exist_ok=True)
     shutil.copy2(folder / CHANGED, variants / "before")
-    checkpoint(given.checkpoints / "step-41.npz", weights, variants / "after", width)
+    checkpoint(given.checkpoints / "step-41.npz", weights, variants / "after")
     shutil.copytree(given.venv, folder / "venv", symlinks=True)
     copy_sources(given.sources, folder / "code")
     words = (given.weights / "vocab.txt").read_text().split("\n")
@@ -107,13 +108,13 @@ def rewrite(source: Path, target: Path, width: str) -> None:
     write_safetensors(target, shapes_of(source), width, read_tensors(source))
 
 
-def checkpoint(state: Path, source: Path, target: Path, width: str) -> None:
-    """Write a state of the fine-tune of `source` as its trainer would save it."""
+def checkpoint(state: Path, source: Path, target: Path) -> None:
+    """Write a state of the fine-tune of `source` in bf16, as most trainers save it."""
     trained = np.load(state)
     shapes = shapes_of(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     tensors = ((name, shape, trained[name]) for name, shape in shapes)
-    write_safetensors(target, shapes, width, tensors)
+    write_safetensors(target, shapes, "BF16", tensors)
 
 
 def shapes_of(source: Path) -> list[tuple[str, list[int]]]:
