@@ -15,9 +15,10 @@ const OF_A_BOX = [
 ]
 const MAKER = join(ROOT, 'bench/workspace.py')
 const COMPARER = join(ROOT, 'test/support/tree/compare_trees.py')
+const DESCRIBER = join(ROOT, 'bench/describe_tree.py')
 const FINETUNE = join(ROOT, 'bench/finetune.py')
-/** The last that finetune.py writes. */
-const LAST_STEP = 'step-41.npz'
+/** The first and the last that finetune.py writes. */
+const STEPS = ['step-5.npz', 'step-41.npz']
 const CHANGED = 'checkpoints/step-40/model.safetensors'
 
 /** A failure that ends the benchmark with its message alone. */
@@ -69,7 +70,7 @@ export async function ensureBenchPython(work) {
 /** The folder with states of a real fine-tune of these weights, trained when they are not there: about a minute. */
 export async function ensureCheckpoints({python, weights, work}) {
   const folder = join(work, 'finetune')
-  if (!existsSync(join(folder, LAST_STEP))) {
+  if (!STEPS.every((step) => existsSync(join(folder, step)))) {
     say('a fine-tune of 41 steps')
     // A second thread of BLAS makes it slower on a busy machine, and its sums depend on chance.
     await must([python, FINETUNE, weights, folder], {env: {OPENBLAS_NUM_THREADS: '1'}})
@@ -98,7 +99,28 @@ export function comparison(python, original) {
 
 async function compare(python, workspace, tree) {
   const command = [python, COMPARER, '--ignore', 'root', workspace, tree]
-  const {code, stdout} = await run(command, {capture: true})
+  return differencesIn(await run(command, {capture: true}), tree)
+}
+
+/**
+ * Compares a tree with one that may be gone by then.
+ *
+ * @param {string} python
+ * @param {{original: string, work: string}} options Descriptions are kept in `work`.
+ */
+export async function describedComparison(python, {original, work}) {
+  const [before, after] = ['before', 'after'].map((name) => join(work, `${name}.described`))
+  const describe = (tree, file) => must([python, DESCRIBER, 'describe', tree, file], {minutes: 60})
+  await describe(original, before)
+  return async (tree) => {
+    await describe(tree, after)
+    const answer = await run([python, DESCRIBER, 'compare', before, after], {capture: true})
+    for (const file of [before, after]) rmSync(file)
+    return differencesIn(answer, tree)
+  }
+}
+
+function differencesIn({code, stdout}, tree) {
   if (code > 1) throw new BenchFailed(`the comparison of ${tree} could not be made`)
   const kinds = {}
   const lines = stdout.trimEnd().split('\n')
@@ -112,7 +134,7 @@ async function compare(python, workspace, tree) {
 }
 
 /** Runs a program that has to succeed. */
-export async function must(argv, {env, quiet = false} = {}) {
-  const {code} = await run(argv, {capture: quiet, env, minutes: 20})
+export async function must(argv, {env, minutes = 20, quiet = false} = {}) {
+  const {code} = await run(argv, {capture: quiet, env, minutes})
   if (code !== 0) throw new BenchFailed(`ended with status ${code}: ${argv.join(' ')}`)
 }

@@ -8,7 +8,7 @@ import {ensureBuilt} from '../scripts/ensure-packages.js'
 import {ensureServers} from '../scripts/ensure-servers.js'
 import {ROOT, say} from '../scripts/run-step.js'
 import {lineChart} from './chart.js'
-import {BenchFailed, comparison, ensureBenchPython, must} from './data.js'
+import {BenchFailed, describedComparison, ensureBenchPython, must} from './data.js'
 import {describeMachine} from './machine.js'
 import {equality, markdownTable} from './report.js'
 import {retirement} from './retire.js'
@@ -76,7 +76,8 @@ function numbers(text, most) {
 async function grow(bench, kind, count) {
   say(`${count} ${kind}`)
   const {python, retired, server, tool, work} = bench
-  needSpace(work, kind === 'files' ? count * 16e3 : count * 3e9)
+  // A tree makes room for its copy before that is restored; the store keeps a fiftieth of it.
+  needSpace(work, kind === 'files' ? count * 16e3 : count * 1.1e9)
   const tree = join(work, 'growth')
   const target = join(work, 'target')
   for (const folder of [tree, target]) retired.retire(folder)
@@ -93,8 +94,9 @@ async function grow(bench, kind, count) {
   const stored = server.stored(prefix).bytes
   const index = server.stored(`${prefix}/index`).bytes
   const again = await step(bench, tool.create(place))
+  const compare = await describedComparison(python, {original: tree, work})
+  if (kind === 'gigabytes') retired.retire(tree)
   const restore = await step(bench, tool.restore(place))
-  const compare = comparison(python, tree)
   const differences = equality([await compare(join(target, 'workspace'))])
   for (const folder of [tree, target, server.folder(prefix)]) retired.retire(folder)
   return {again, count, create, differences, index, restore, stored}
