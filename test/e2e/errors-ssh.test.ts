@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
 import {mkdir, readFile, readdir, rm, symlink, writeFile} from 'node:fs/promises'
-import {join} from 'node:path'
+import {basename, join} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import {makeKey, sshdAvailable, type Sshd, startSshd} from '../support/sshd.js'
 import {answered, sharedHome} from './dumont.js'
@@ -30,9 +30,10 @@ whereSshIs('a host', () => {
     await operator?.remove()
     await remove()
   })
-  const store = (name: string) => pathToFileURL(join(folder, name)).href
-  const create = (host: string, home = operator.home) =>
-    failure(['create', '--host', host, '--store', store('ssh'), workspace], {home})
+  /** Of each operator its own: nobody else has its keys. */
+  const store = ({home}: Pick<Operator, 'home'>) => pathToFileURL(join(folder, basename(home))).href
+  const create = (host: string, by = operator) =>
+    failure(['create', '--host', host, '--store', store(by), workspace], by)
 
   test('that has no address is unreachable', async () => {
     const failed = await create('root@no-such-box.invalid')
@@ -53,10 +54,10 @@ whereSshIs('a host', () => {
     const stranger = await startOperator(box)
     const known = join(stranger.home, '.ssh/known_hosts')
     await writeFile(known, '')
-    const failed = await create(stranger.host(box), stranger.home)
+    const failed = await create(stranger.host(box), stranger)
     expect(failed).toMatchObject({code: 77, error: 'HOST_KEY_UNKNOWN'})
     expect(failed.text).toMatch(/--accept-new-host-key/u)
-    const argv = ['--host', stranger.host(box), '--store', store('ssh'), '--accept-new-host-key']
+    const argv = ['--host', stranger.host(box), '--store', store(stranger), '--accept-new-host-key']
     const accepted = await answered(['snapshot', 'create', ...argv, workspace], stranger)
     expect(accepted.code).toBe(0)
     expect(await readFile(known, 'utf8')).toContain('ssh-ed25519')
@@ -68,7 +69,7 @@ whereSshIs('a host', () => {
     const other = makeKey(join(fooled.home, 'other'))
     const key = (await readFile(`${other}.pub`, 'utf8')).trim()
     await writeFile(join(fooled.home, '.ssh/known_hosts'), `[127.0.0.1]:${box.port} ${key}\n`)
-    const argv = ['--host', fooled.host(box), '--store', store('ssh'), '--accept-new-host-key']
+    const argv = ['--host', fooled.host(box), '--store', store(fooled), '--accept-new-host-key']
     const failed = await failure(['create', ...argv, workspace], fooled)
     expect(failed).toMatchObject({code: 77, error: 'HOST_KEY_CHANGED'})
     await fooled.remove()
@@ -78,7 +79,7 @@ whereSshIs('a host', () => {
     const other = await startOperator(box)
     await rm(join(other.home, '.ssh/id_0'))
     makeKey(join(other.home, '.ssh/id_0'))
-    expect(await create(other.host(box), other.home)).toMatchObject({
+    expect(await create(other.host(box), other)).toMatchObject({
       code: 77,
       error: 'AUTHENTICATION',
     })
@@ -91,7 +92,7 @@ whereSshIs('a host', () => {
       env: {HOME: folder},
     })
     const visitor = await startOperator(bare)
-    const failed = await create(visitor.host(bare), visitor.home)
+    const failed = await create(visitor.host(bare), visitor)
     await bare.close()
     await visitor.remove()
     expect(failed).toMatchObject({code: 70, error: 'BOX_UNSUITABLE'})
@@ -106,7 +107,7 @@ whereSshIs('a host', () => {
     await writeFile(join(home, '.bashrc'), 'echo Welcome to your GPU; echo careful >&2\n')
     const chatty = await startSshd({env: {HOME: home}})
     const visitor = await startOperator(chatty)
-    const argv = ['--host', visitor.host(chatty), '--store', store('ssh'), workspace]
+    const argv = ['--host', visitor.host(chatty), '--store', store(visitor), workspace]
     const answer = await answered(['snapshot', 'create', ...argv], visitor)
     await chatty.close()
     await visitor.remove()
