@@ -35,6 +35,7 @@ def open_parent(
         list(parent.roots) if parent.roots is not None else roots,
         parent.reuse,
         parent.unusable,
+        parent.ans,
     )
     return ParentIndex(source, roots)
 

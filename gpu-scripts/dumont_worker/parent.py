@@ -47,7 +47,7 @@ class Source:
 
     `fetch(n)` gives segment n, already checked against the manifest's SHA-256. `roots` are the
     parent's root paths in its order. `unusable` are keys of packs that must not be named again;
-    with `reuse` false none may be.
+    with `reuse` false none may be, with `ans` false no chunk that nvCOMP's ANS coded.
     """
 
     snapshot: str
@@ -57,6 +57,7 @@ class Source:
     roots: list[bytes]
     reuse: bool = True
     unusable: Collection[str] = ()
+    ans: bool = True
 
 
 class ParentIndex:
@@ -209,8 +210,9 @@ class ParentIndex:
 
     def _find_usable(self) -> NumberTable:
         numbers = NumberTable(self._records, _RECORD.size)
+        foreign = None if self._source.ans else CODECS.index("ans")
         for number, fields in enumerate(_RECORD.iter_unpack(self._records)):
-            if fields[3] in self._dead_packs:
+            if fields[3] in self._dead_packs or fields[7] == foreign:
                 continue
             base = self._bases.get(number)
             # A delta is worth as much as what it leans on; the base's own line stands before it.

@@ -48,6 +48,8 @@ class Parent:
     packs: ObjectRef
     reuse: bool
     unusable: tuple[str, ...]
+    ans: bool = True
+    """Whether its ANS chunks may be named again: not where this release cannot read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,7 @@ def _parent(fields: _Fields) -> Parent:
         _ref(fields.object("packs")),
         fields.flag("reuse"),
         fields.items("unusable", _key),
+        fields.value.get("ans") is not False,
     )
 
 

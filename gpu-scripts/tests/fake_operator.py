@@ -329,6 +329,7 @@ class FakeOperator:
             command + self.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._live, daemon=True).start()
         assert self._hello.wait(20), "no hello"
 
     def __enter__(self) -> "FakeOperator":
@@ -384,6 +385,12 @@ class FakeOperator:
 
     def of_type(self, type_: str) -> list[Json]:
         return [message for message in self.messages if message["type"] == type_]
+
+    def _live(self) -> None:
+        """A busy machine may take longer than a worker waits for a sign of life."""
+        while self.process.poll() is None:
+            self.send("heartbeat")
+            time.sleep(5)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

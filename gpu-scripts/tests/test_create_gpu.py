@@ -12,6 +12,7 @@ from test_create import is_running, wait_until
 
 __all__ = ["gpu_box"]
 MIB = 1 << 20
+LATER = "20271123T140200Z-k3f7qz"
 
 
 @pytest.fixture
@@ -86,6 +87,39 @@ def test_inherited_chunks_need_no_gpu_to_be_named(
     assert "ans" in second["decoders"]
     assert "nvidia" not in second
     assert second["bytes"]["new"] == 3
+
+
+@pytest.mark.parametrize("codec", ["ans", "zstd"])
+def test_chunks_of_another_generation_are_stored_again(
+    operator: FakeOperator, store: FakeStore, tree: Path, codec: str
+) -> None:
+    first = operator.create(tree, codec="ans")
+    parent = parent_of(first, operator.snapshot) | {"ans": False}
+    second = operator.create(tree, codec=codec, parent=parent)
+    # The files have not changed; what ANS coded is read and stored all the same.
+    assert second["bytes"]["new"] == 9 * MIB
+    assert ("ans" in second["decoders"]) == (codec == "ans")
+    if codec == "zstd":
+        snapshot = Snapshot(store, second, operator.snapshot)
+        for name in ("weights.bin", "text.txt", "small"):
+            assert content_of(snapshot, name.encode()) == (tree / name).read_bytes()
+
+
+def test_two_versions_of_the_library_are_told_apart(
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
+) -> None:
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        first = operator.create(tree, codec="ans")
+        parent = parent_of(first, operator.snapshot)
+    told = next(gpu_box.nvcomp.glob("*.dist-info")) / "METADATA"
+    told.write_text(told.read_text().replace("6.0.0.12+fake", "6.0.1.0+later"))
+    (tree / "new.bin").write_bytes(weights(5 * MIB, 1))
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        assert "nvcomp-ans-6+later" in operator.hello["capabilities"]
+        second = operator.create(tree, codec="ans", parent=parent, snapshot=LATER)
+    # The parent's library is known to its manifest; the worker tells of its own alone.
+    assert second["bytes"]["new"] == 5 * MIB
+    assert second["nvidia"]["name"] == "nvcomp-ans-6+later"
 
 
 @pytest.mark.parametrize("codec", ["ans", "gzstd"])

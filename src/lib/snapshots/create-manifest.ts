@@ -56,11 +56,11 @@ function nvidiaOf(
   {checked, result}: Attempt & {readonly checked: Checked},
 ): Manifest['nvidia'] {
   const wheels = [...(box.equipment.nvcompWheels ?? [])]
-  const own = result.nvidia ? [{...result.nvidia, wheels}] : []
-  const parents = checked.inherited.length > 0 ? choice.parent?.manifest.nvidia?.libraries : []
-  const {decoders} = checked.recount
+  const {ans, decoders} = checked.recount
+  const own = ans.own && result.nvidia ? [{...result.nvidia, wheels}] : []
+  const parents = ans.inherited ? choice.parent?.manifest.nvidia?.libraries : []
   const nvidia = joinNvidia(decoders, [...own, ...(parents ?? [])])
-  if (nvidia?.libraries.length === 0)
+  if (nvidia?.libraries.length === 0 || (ans.own && own.length === 0))
     throw offProtocol('ANS chunks without a word on what decodes them')
   return nvidia
 }

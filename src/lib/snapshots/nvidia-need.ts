@@ -2,6 +2,7 @@ import {DumontError} from '../errors.js'
 import type {Manifest} from '../format/manifest.js'
 import {untrusted} from '../untrusted.js'
 import type {NvcompOptions} from '../worker/equip-nvcomp.js'
+import {NVCOMP_READS} from '../worker/nvcomp-wheels.js'
 import type {ConnectedBox} from './connect-worker.js'
 import type {BoxService} from './service.js'
 
@@ -23,15 +24,31 @@ export function checkDecoders(
     'BOX_UNSUITABLE',
     `${session.label} cannot decode ${id}: it lacks ${names}${why}`,
     {
-      hint:
-        manifest.nvidia === null
-          ? 'update dumont, or restore to a box that has what the snapshot needs (see `dumont snapshot show`)'
-          : withoutGpu(id),
+      hint: wayOut(manifest),
     },
   )
 }
 
-function withoutGpu(id: string): string {
+/**
+ * Whether some of it was coded by another generation of nvCOMP than the one this release puts on boxes. Leaning on that
+ * and adding chunks of its own would make a snapshot that no box can read.
+ */
+export function isForeign(nvidia: Manifest['nvidia']): boolean {
+  return nvidia?.libraries.some(({version}) => !isReadable(version)) ?? false
+}
+
+/** Only what shares major and minor version is known to share the format. */
+function isReadable(version: string): boolean {
+  return version.startsWith(`${NVCOMP_READS}.`)
+}
+
+function wayOut({id, nvidia, versions}: Manifest): string {
+  if (nvidia === null)
+    return 'update dumont, or restore to a box that has what the snapshot needs (see `dumont snapshot show`)'
+  if (isForeign(nvidia)) {
+    const made = nvidia.libraries.map(({version}) => untrusted(version, 40)).join(' and ')
+    return `it was coded by nvCOMP ${made}, and this release brings ${NVCOMP_READS}: restore or transcode it with dumont ${untrusted(versions['dumont'] ?? 'of then', 40)}`
+  }
   return `restore to a box with an NVIDIA GPU of its generation, or make a snapshot that restores anywhere: dumont snapshot transcode ${id} --host GPUBOX`
 }
 

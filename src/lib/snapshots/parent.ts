@@ -4,6 +4,7 @@ import type {Store} from '../store/store.js'
 import type {ParentRequest} from '../worker/requests.js'
 import type {StoredManifest} from './manifests.js'
 import {listLengths, unlistedPacks} from './presence.js'
+import {isForeign} from './nvidia-need.js'
 import {readPacks} from './stored-index.js'
 
 /** What a create may lean on. */
@@ -51,6 +52,7 @@ export async function prepareParent(
         packs,
         reuse: isReused,
         unusable: isReused ? [...unusable] : [],
+        ...(isForeign(manifest.nvidia) && {ans: false}),
       },
       packs: new Map(usable.map((pack) => [pack.key, pack])),
     }

@@ -8,6 +8,8 @@ export interface Recount extends IndexSummary {
   readonly counts: Omit<Counts, 'unreadable'>
   /** Sizes and sums in bytes; `new` and `stored` count the packs that are not inherited. */
   readonly bytes: Omit<Bytes, 'delta'>
+  /** Whether any chunk is coded by nvCOMP's ANS: of this run, and of those inherited. */
+  readonly ans: {readonly own: boolean; readonly inherited: boolean}
   /** Of the chunks that are not inherited, those that are differences. */
   readonly differences: {readonly raw: number; readonly stored: number}
 }
@@ -28,9 +30,10 @@ export async function recount(
     }
   const summary = index.end()
   const stored = packs.reduce((sum, {length}, number) => sum + (own[number] ? length : 0), 0)
-  const {codecs, differences, fresh, raw} = tally
+  const {ans, codecs, differences, fresh, raw} = tally
   return {
     ...summary,
+    ans,
     counts: {...tally.counts, entries: summary.entries},
     bytes: {raw, new: fresh, stored, all: summary.stored, codecs: Object.fromEntries(codecs)},
     differences,
@@ -41,6 +44,7 @@ class Tally {
   readonly counts = {files: 0, dirs: 0, symlinks: 0, others: 0, torn: 0}
   readonly codecs = new Map<string, {raw: number; stored: number}>()
   readonly differences = {raw: 0, stored: 0}
+  readonly ans = {own: false, inherited: false}
   raw = 0
   fresh = 0
   readonly #own: readonly boolean[]
@@ -59,6 +63,7 @@ class Tally {
     const name = delta ? `${delta.operation}/${coded}` : coded
     const sum = this.codecs.get(name) ?? {raw: 0, stored: 0}
     this.codecs.set(name, {raw: sum.raw + rawLength, stored: sum.stored + stored})
+    if (codec === 'ans') this.ans[this.#own[pack] ? 'own' : 'inherited'] = true
     if (!this.#own[pack]) return
     this.fresh += rawLength
     if (!delta) return

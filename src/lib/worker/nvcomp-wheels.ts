@@ -6,6 +6,9 @@ import type {WorkerBundle} from './worker-bundle.js'
 export const NVCOMP_NOTICE =
   "installing NVIDIA's nvCOMP on the box, under NVIDIA's own licence (see LICENSE in the package nvidia-nvcomp-cu12); use --no-gpu to do without"
 
+/** Major and minor version of the pinned nvCOMP: what it wrote, it reads. */
+export const NVCOMP_READS = '6.0'
+
 /** Pins of nvCOMP for a machine type such as x86_64; empty where there are none. */
 export function nvcompRequirements(
   requirements: WorkerBundle['requirements'],

@@ -28,6 +28,8 @@ const parent = v.object({
   /** Whether its chunks may be named again. */
   reuse: v.boolean(),
   unusable: v.array(key),
+  /** Whether its ANS chunks may be named again; absent: they may. */
+  ans: v.exactOptional(v.boolean()),
 })
 
 const createRequest = v.object({

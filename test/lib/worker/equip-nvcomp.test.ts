@@ -9,6 +9,7 @@ import {beforeAll, describe, expect, test} from '@jest/globals'
 import {openLocalSession} from '../../../src/lib/remote/local-session.js'
 import {equipBox} from '../../../src/lib/worker/equip-box.js'
 import type {NvcompOptions} from '../../../src/lib/worker/equip-nvcomp.js'
+import {NVCOMP_READS} from '../../../src/lib/worker/nvcomp-wheels.js'
 import {importNames, parseRequirements} from '../../../src/lib/worker/native-wheels.js'
 import {fakeIndex, fakeWheel, type FakeWheel} from '../../support/fake-wheel.js'
 
@@ -160,6 +161,7 @@ test.each(MACHINES)('nvCOMP is pinned for %s as the worker expects it', async (m
   const wheels = parseRequirements(text)
   expect(importNames(wheels)).toEqual(['nvidia_nvcomp_cu12', 'nvidia_libnvcomp_cu12'])
   expect(wheels.map(({version}) => version)).toEqual([pinned, pinned])
+  expect(pinned).toMatch(new RegExp(`^${NVCOMP_READS}\\.`, 'u'))
 })
 
 interface BoxOptions {
