@@ -40,6 +40,8 @@ export interface Surroundings {
   readonly cwd?: string
   /** Home of the operator, and of the box with `--host local`. */
   readonly home?: string
+  /** A program that runs the command with its own arguments before it, such as `unshare`. */
+  readonly through?: readonly string[]
 }
 
 /** Two minutes: a hang must end the run, not the patience of whoever waits for it. */
@@ -54,9 +56,10 @@ export function sharedHome(): string {
 
 /** Runs the built command as a user would, with nothing of this process's own configuration. */
 export function startDumont(argv: readonly string[], surroundings: Surroundings = {}): Running {
-  const {cwd = ROOT, env = {}, home = sharedHome()} = surroundings
+  const {cwd = ROOT, env = {}, home = sharedHome(), through = []} = surroundings
   const started = performance.now()
-  const child = spawn(process.execPath, [join(ROOT, 'bin/run.js'), ...argv], {
+  const [program = '', ...words] = [...through, process.execPath, join(ROOT, 'bin/run.js'), ...argv]
+  const child = spawn(program, words, {
     cwd,
     env: {...cleanEnvironment(), ...memoryOf(home), HOME: home, ...env},
     killSignal: 'SIGKILL',

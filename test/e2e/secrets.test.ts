@@ -1,5 +1,4 @@
 import {afterAll, beforeAll, describe, expect, test} from '@jest/globals'
-import {execFileSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {mkdirSync, readdirSync} from 'node:fs'
 import {mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises'
@@ -9,10 +8,11 @@ import {runSecret} from '../../src/lib/seal/derive.js'
 import {HEADER_LENGTH, parseHeader} from '../../src/lib/seal/sealed-object.js'
 import {parseSecretText} from '../../src/lib/seal/secret-text.js'
 import {openSlot, parseSlot} from '../../src/lib/seal/slot.js'
+import {lendHelpers} from '../support/lent-home.js'
 import {SecretHunt} from '../support/secret-hunt.js'
 import {type Sshd, sshdAvailable, startSshd} from '../support/sshd.js'
 import {findVersitygw, startVersitygw, type Versitygw} from '../support/versitygw.js'
-import {type Outcome, sharedHome, startDumont} from './dumont.js'
+import {type Outcome, startDumont} from './dumont.js'
 import {credentials, type Operator, startOperator} from './operator.js'
 import {scratch} from './trees.js'
 
@@ -45,11 +45,11 @@ whereBothAre('no secret is to be found', () => {
   beforeAll(async () => {
     ;({path: folder, remove} = await scratch())
     for (const name of ['box-home', 'box-tmp', 'tmp', 'cwd']) mkdirSync(inFolder(name))
-    lendHelpers(sharedHome(), inFolder('box-home'))
+    lendHelpers(inFolder('box-home'))
     box = await startSshd({env: {HOME: inFolder('box-home'), TMPDIR: inFolder('box-tmp')}})
     server = await startVersitygw()
     operator = await startOperator(box)
-    lendHelpers(sharedHome(), operator.home)
+    lendHelpers(operator.home)
     await mkdir(inFolder('workspace'))
     await writeFile(inFolder('workspace/.env'), `TOKEN=${CONTENT}\n`)
     await writeFile(inFolder('workspace/weights'), randomBytes(20 << 20))
@@ -211,12 +211,3 @@ whereBothAre('no secret is to be found', () => {
     expect(content.looked).toBeGreaterThan(20 << 20)
   })
 })
-
-/** Installed once for all tests; hard links cost nothing. */
-function lendHelpers(from: string, to: string): void {
-  mkdirSync(join(to, '.cache/dumont'), {recursive: true})
-  const cache = join(from, '.cache/dumont')
-  for (const name of readdirSync(cache))
-    if (name.startsWith('native-'))
-      execFileSync('cp', ['-al', join(cache, name), join(to, '.cache/dumont', name)])
-}

@@ -18,7 +18,8 @@ interface Talk {
   reply: Promise<unknown>
 }
 
-const NEVER = new Promise<never>(() => {})
+/** A new one each time: whoever waits for a promise is kept by it. */
+const never = () => new Promise<never>(() => {})
 /** Of the worker that is being made: its constructor speaks before any field of its own can be set. */
 let begun: Talk | undefined
 
@@ -40,7 +41,7 @@ class DirectWorker extends GoodWorker {
     if (type !== 'create') return talk.reply as Promise<Heard<T>>
     const [request] = talk.requests
     talk.requests = []
-    return request ? Promise.resolve({id: 1, ...request} as unknown as Heard<T>) : NEVER
+    return request ? Promise.resolve({id: 1, ...request} as unknown as Heard<T>) : never()
   }
 }
 
@@ -57,7 +58,7 @@ export function createDirectly(
   {handlers, request}: {readonly handlers: RequestHandlers; readonly request: CreateRequest},
 ): Promise<CreateResult> {
   return new Promise((result, fail) => {
-    begun = {handlers, requests: [request], result, fail, reply: NEVER}
+    begun = {handlers, requests: [request], result, fail, reply: never()}
     const reading: Pick<Store, 'get' | 'put'> = {
       get: async (...asked) => {
         const bytes = await store.get(...asked).catch(failed(fail))
@@ -76,7 +77,7 @@ export function createDirectly(
 function failed(fail: (error: unknown) => void) {
   return (error: unknown): Promise<never> => {
     fail(error)
-    return NEVER
+    return never()
   }
 }
 

@@ -1,6 +1,8 @@
 import {expect, test} from '@jest/globals'
+import {join} from 'node:path'
 import {scratch} from '../e2e/trees.js'
 import {startFaultyProxy} from '../support/faulty-proxy.js'
+import {lendHelpers} from '../support/lent-home.js'
 import {findVersitygw, startVersitygw} from '../support/versitygw.js'
 import {Dice} from './dice.js'
 import {minutes, seed} from './long-run.js'
@@ -15,8 +17,14 @@ whereS3Is(
     const {path, remove} = await scratch()
     const server = await startVersitygw()
     const proxy = await startFaultyProxy(server.endpoint)
-    const isPatient = minutes() > 0
-    const engine = new RealEngine(new Dice(seed()), {folder: path, isPatient, proxy, server})
+    const surroundings = {
+      folder: path,
+      home: lendHelpers(join(path, 'home')),
+      isPatient: minutes() > 0,
+      proxy,
+      server,
+    }
+    const engine = new RealEngine(new Dice(seed()), surroundings)
     const {tally} = engine
     const end = Date.now() + minutes() * 60_000
     try {

@@ -50,7 +50,9 @@ const WEIGHTS: Readonly<Record<Deed, number>> = {
 const IN_TROUBLE = [0, 65, 69, 75]
 
 export interface Surroundings {
+  /** For everything it makes; empty. */
   readonly folder: string
+  readonly home: string
   readonly server: Versitygw
   readonly proxy: FaultyProxy
   readonly isPatient: boolean
@@ -68,12 +70,15 @@ export class RealEngine {
   readonly #workspace: Workspace
   /** Copies of the workspace, by snapshot, oldest first. */
   readonly #model = new Map<string, string>()
+  /** Half of the seeds use a store that is encrypted. */
+  readonly #isSealed: boolean
   #deeds = 0
   #restored = 0
 
   constructor(dice: Dice, at: Surroundings) {
     this.#dice = dice
     this.#at = at
+    this.#isSealed = dice.seed % 2 === 0
     this.#workspace = new Workspace(join(at.folder, 'workspace'), dice)
   }
 
@@ -325,8 +330,12 @@ export class RealEngine {
 
   #surroundings() {
     const {folder, server} = this.#at
-    const env = {...credentials(server), DUMONT_ENCRYPTION: 'no', TMPDIR: join(folder, 'tmp')}
-    return {env}
+    const env = {
+      ...credentials(server),
+      DUMONT_ENCRYPTION: String(this.#isSealed),
+      TMPDIR: join(folder, 'tmp'),
+    }
+    return {env, home: this.#at.home}
   }
 
   #store(): string[] {
