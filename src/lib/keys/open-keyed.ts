@@ -54,7 +54,7 @@ export async function openKeyedStore(
   await pin.check(existing)
   if (existing) {
     if (beginning) refuseOther(store, existing, beginning)
-    const opened = await openExisting(store, existing, place, signal)
+    const opened = await openExisting(store, existing, {...place, writes: !!beginning}, signal)
     return keepLateRecovery(opened, place, beginning, signal)
   }
   if (!beginning) return {store}
@@ -64,7 +64,7 @@ export async function openKeyedStore(
   const {repository, unlocked} = await beginStore(store, {directory, protection, random}, signal)
   await pin.check(repository)
   for (const note of repository.notes) place.notice(note)
-  if (!unlocked) return openExisting(store, repository, place, signal)
+  if (!unlocked) return openExisting(store, repository, {...place, writes: true}, signal)
   const begun = {repository, unlocked, store: withKeys(store, repository, unlocked, place)}
   await keepRecovery(begun, place, beginning, signal)
   return begun
@@ -73,7 +73,7 @@ export async function openKeyedStore(
 async function openExisting(
   store: Store,
   repository: OpenedRepository,
-  place: KeyPlace,
+  {writes, ...place}: KeyPlace & {readonly writes: boolean},
   signal: AbortSignal | undefined,
 ): Promise<KeyedStore> {
   const {protection} = repository
@@ -86,10 +86,18 @@ async function openExisting(
   } catch (error) {
     const isReadable =
       protection === 'authenticated' && isDumontError(error) && error.code === 'KEY'
-    if (!isReadable) throw error
+    // Who is going to write is told now, not when all is sent.
+    if (!isReadable || writes) throw error
     place.notice(`${error.message}: what is read is not proven, and nothing can be written`)
-    return {repository, store: keyedStore(store, unprovenKeys())}
+    return {repository, store: {...keyedStore(store, unprovenKeys()), put: refuse, remove: refuse}}
   }
+}
+
+/** Also what carries no MAC: who can prove nothing should not remove anything either. */
+async function refuse(): Promise<never> {
+  throw new DumontError('KEY', 'this machine has no key to write to this store', {
+    hint: 'bring one over: dumont key import',
+  })
 }
 
 function withKeys(

@@ -15,7 +15,7 @@ export function keyedStore(store: Store, keys: StoreKeys): Store {
     keys,
     ...(store.gateway && {gateway: store.gateway}),
     ...(store.endurance && {endurance: store.endurance.bind(store)}),
-    put(key, body, options, signal) {
+    async put(key, body, options, signal) {
       const kind = ownKind(key)
       return store.put(key, kind ? keys.close(kind, key, body) : body, options, signal)
     },

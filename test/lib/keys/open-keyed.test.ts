@@ -165,7 +165,13 @@ describe('a store that is there', () => {
     const other = await world.read('other')
     expect(await other.store.get(MANIFEST)).toEqual(plain)
     expect(world.notes.at(-1)).toContain('not proven')
-    expect(() => other.store.put('snapshots/x.json', plain)).toThrow('no key to write')
+    await expect(other.store.put('snapshots/x.json', plain)).rejects.toThrow('no key to write')
+  })
+
+  test('authenticated, refuses a command that will write before anything is sent', async () => {
+    const {repository} = await world.begin({encryption: false})
+    await rm(world.fileOf(repository?.id ?? ''))
+    await expect(world.begin({encryption: false})).rejects.toMatchObject({code: 'KEY'})
   })
 
   test('shut to a wrong key says what was tried', async () => {
