@@ -166,6 +166,12 @@ describe('a store that is there', () => {
     expect(await other.store.get(MANIFEST)).toEqual(plain)
     expect(world.notes.at(-1)).toContain('not proven')
     await expect(other.store.put('snapshots/x.json', plain)).rejects.toThrow('no key to write')
+    // Marks and removals carry no MAC, so the way to them is shut as a whole.
+    for (const write of [
+      () => other.store.put('marks/x', plain),
+      () => other.store.remove([MANIFEST]),
+    ])
+      await expect(write()).rejects.toMatchObject({code: 'KEY'})
   })
 
   test('authenticated, refuses a command that will write before anything is sent', async () => {
