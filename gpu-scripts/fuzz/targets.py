@@ -28,6 +28,8 @@ from dumont_worker.mounts import parse_mountinfo
 from dumont_worker.native import blake3
 from dumont_worker.planes import WIDTHS, decode_planes
 from dumont_worker.quick_entry import quick_entry
+from dumont_worker.seal import HEADER as SEAL_HEADER
+from dumont_worker.seal import ObjectSeal, RunSeal, Sealer, open_whole
 from dumont_worker.tensor_files import find_tensors
 
 _FIXTURES = Path(__file__).parents[2] / "test/fixtures"
@@ -333,6 +335,25 @@ def _mounts(data: bytes) -> None:
     table.below(b"/")
 
 
+_RUN = RunSeal(b"dmtS\1\0\0\0" + bytes(56), bytes(32))
+_PLAIN = b"what was sealed " * 8
+
+
+def _sealed_object() -> bytes:
+    return bytes(Sealer(_RUN, bytes).whole("segment", _PLAIN)[0])
+
+
+def _sealed(data: bytes) -> None:
+    made = Sealer(_RUN, bytes).begin("segment")
+    plain = _refusing(_DAMAGE, lambda: made.open(SEAL_HEADER, data[SEAL_HEADER:]))
+    _insist(plain in (None, _PLAIN), "something else than what was sealed")
+    for header in (made.header, data[:SEAL_HEADER]):
+        # The operator's word for the key, which is another one here.
+        told = ObjectSeal(header, bytes(32))
+        found = _refusing(_DAMAGE, lambda told=told: open_whole(told, "segment", data))  # type: ignore[misc]
+        _insist(found is None, "something opened with another key")
+
+
 TARGETS = (
     Target("frame", _frames, _frame),
     Target("zstd", lambda: _payloads(False), _zstd),
@@ -356,5 +377,6 @@ TARGETS = (
         _patterns,
     ),
     Target("journal", _journal_seeds, _journal),
+    Target("sealed", lambda: [_sealed_object()], _sealed),
     Target("mounts", lambda: [b"36 35 98:0 /mnt1 /mnt\\0402 rw - ext3 /dev/root rw\n"], _mounts),
 )

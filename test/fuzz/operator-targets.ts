@@ -98,6 +98,7 @@ let folder: string | undefined
 
 const config: Target = {
   name: 'config',
+  isSlow: true,
   seeds: () =>
     texts(
       '{"store":"s3://bucket/prefix","endpoint":"https://s3.example.com","parts":8,"memory":"1GiB","profiles":{"a":{"codec":"zstd"}}}',

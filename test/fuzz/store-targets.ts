@@ -68,6 +68,7 @@ const MORE = '<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextConti
 
 const s3List: Target = {
   name: 's3-list',
+  isSlow: true,
   seeds: () =>
     texts(
       page(row('pre/packs/a/0-0-x') + row('pre/packs/a/1-0-x')),
@@ -102,6 +103,7 @@ const s3List: Target = {
 const refusal = new Answering()
 const s3Error: Target = {
   name: 's3-error',
+  isSlow: true,
   seeds: () =>
     texts(
       '<?xml version="1.0"?><Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>',

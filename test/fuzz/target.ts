@@ -4,6 +4,8 @@ import {isDumontError, type ErrorCode} from '../../src/lib/errors.js'
 /** One reader of bytes that somebody else wrote, and what must hold whatever they are. */
 export interface Target {
   readonly name: string
+  /** It takes milliseconds, so that few runs must do where many tests wait. */
+  readonly isSlow?: true
   /** Good input, to be spoilt. */
   readonly seeds: () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>
   /** Rejects when a property is broken. */

@@ -55,6 +55,7 @@ const line: Target = {
 
 const stream: Target = {
   name: 'protocol-stream',
+  isSlow: true,
   seeds: () => [
     Buffer.concat([
       Buffer.from(`motd\n$ ${MARKER}\n`),
