@@ -131,6 +131,33 @@ whereBothAre('a box with a GPU, one without, and a store that speaks S3', () => 
     expect(packs('nowhere')).toBe(0)
   })
 
+  test('auto says in one line what it took and why, in every form of the answer', async () => {
+    const path = await workspace('auto')
+    const why = 'zstd: it was done before there was a reason to ask the GPU'
+    const answer = await run('create', ...on(gpuBox, 'auto'), path)
+    expect(answer).toMatchObject({code: 0, codec: {codec: 'zstd', why}, needsGpu: false})
+    const text = await dumont(['snapshot', 'create', ...on(gpuBox, 'auto'), path], surroundings())
+    expect(text.stdout).toContain(`\ncodec ${why}\n`)
+    const stream = ['snapshot', 'create', ...on(gpuBox, 'auto'), '--json-stream', path]
+    expect((await dumont(stream, surroundings())).stdout).toContain(JSON.stringify(why))
+    const plain = await run('create', ...on(plainBox, 'auto'), '--name', 'plain', path)
+    expect(plain).toMatchObject({
+      codec: {why: expect.stringMatching(/^zstd: the box shows no NVIDIA GPU/u)},
+    })
+  })
+
+  test('a dry run shows codecs, ratios, rates, uplink and expected time, and stores nothing', async () => {
+    const path = await workspace('table')
+    const argv = ['snapshot', 'create', ...on(gpuBox, 'table'), '--dry-run', path]
+    const {code, stdout} = await dumont(argv, surroundings())
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/CODEC +RATIO +MB\/S +UPLINK MB\/S +EXPECTED/u)
+    for (const codec of ['zstd', 'none', 'gzstd', 'ans'])
+      expect(stdout).toMatch(new RegExp(`^${codec} +[01]\\.\\d{3} +\\d+ +\\? +\\d`, 'mu'))
+    expect(stdout).toContain('codec zstd: the uplink has not been measured yet')
+    expect(packs('table')).toBe(0)
+  })
+
   test('--no-gpu forbids it', async () => {
     const path = await workspace('forbidden')
     const where = [...on(gpuBox, 'forbidden'), '--codec', 'ans', '--no-gpu']
