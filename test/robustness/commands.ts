@@ -1,0 +1,113 @@
+import {join} from 'node:path'
+import {startDumont, type Outcome} from '../e2e/dumont.js'
+import {credentials} from '../e2e/operator.js'
+import type {FaultyProxy} from '../support/faulty-proxy.js'
+import type {Versitygw} from '../support/versitygw.js'
+import type {Dice} from './dice.js'
+import {commandLine, familyOf, whoStays} from './processes.js'
+import type {Tally} from './tally.js'
+import {trouble} from './trouble.js'
+
+/** How a command may end while the store misbehaves: never with a bug, never with a wrong word. */
+const IN_TROUBLE = [0, 65, 69, 75]
+
+export interface Surroundings {
+  /** For everything it makes; empty. */
+  readonly folder: string
+  readonly home: string
+  readonly server: Versitygw
+  readonly proxy: FaultyProxy
+  readonly isPatient: boolean
+}
+
+/** Runs `dumont snapshot …` on one store, in peace, in trouble, or until it is killed. */
+export class Commands {
+  readonly #dice: Dice
+  readonly #tally: Tally
+  readonly #at: Surroundings
+
+  constructor(at: Surroundings, dice: Dice, tally: Tally) {
+    this.#at = at
+    this.#dice = dice
+    this.#tally = tally
+  }
+
+  /** Runs a command while the store misbehaves, and counts what really went wrong. */
+  async inTrouble(
+    argv: readonly string[],
+    rules = trouble(this.#dice, this.#at.isPatient),
+  ): Promise<Outcome> {
+    const {proxy} = this.#at
+    proxy.clear()
+    for (const rule of rules) proxy.inject(rule)
+    try {
+      return await this.run(argv, IN_TROUBLE)
+    } finally {
+      for (const {fault} of proxy.requests) if (fault) this.#tally.add(`fault: ${fault}`)
+      proxy.clear()
+    }
+  }
+
+  /** Kills one process of a command at some moment; nothing of it may stay. */
+  async killed(argv: readonly string[]): Promise<Outcome> {
+    const running = startDumont(['snapshot', ...argv, '--json'], this.#surroundings())
+    const moment = this.#dice.below(2500)
+    const late = new Promise((resolve) => setTimeout(resolve, moment))
+    await Promise.race([late, running.ended])
+    const family = familyOf(running.child.pid ?? 0)
+    const workers = family
+      .slice(1)
+      .filter((pid) => commandLine(pid).some((word) => word.includes('python')))
+    const victim =
+      this.#dice.isWithin(0.5) && workers.length > 0 ? this.#dice.one(workers) : family[0]
+    const role =
+      victim === family[0]
+        ? 'command'
+        : commandLine(victim ?? 0).includes('engine')
+          ? 'engine'
+          : 'worker'
+    const isThere = victim !== undefined && commandLine(victim).length > 0
+    if (isThere) process.kill(victim, 'SIGKILL')
+    const outcome = await running.ended
+    if (outcome.code !== 0) this.#tally.add(`fault: ${role} killed`)
+    const left = await whoStays(family)
+    if (left.length > 0) throw new Error(`still running: ${left.join('\n')}`)
+    if (outcome.code !== null && ![0, 69, 70, 75].includes(outcome.code))
+      throw new Error(`ended with ${outcome.code}: ${outcome.stdout} ${outcome.stderr}`)
+    return outcome
+  }
+
+  async run(argv: readonly string[], codes: readonly number[]): Promise<Outcome> {
+    const outcome = await startDumont(['snapshot', ...argv, '--json'], this.#surroundings()).ended
+    if (!codes.includes(outcome.code ?? -1))
+      throw new Error(
+        `${argv.join(' ')} ended with ${outcome.code}: ${outcome.stdout} ${outcome.stderr}`,
+      )
+    this.#tally.add(`exit ${outcome.code}`)
+    return outcome
+  }
+
+  #surroundings() {
+    const {folder, server} = this.#at
+    // Half of the seeds use a store that is encrypted.
+    const env = {
+      ...credentials(server),
+      DUMONT_ENCRYPTION: String(this.#dice.seed % 2 === 0),
+      TMPDIR: join(folder, 'tmp'),
+    }
+    return {env, home: this.#at.home}
+  }
+
+  store(): string[] {
+    const {proxy, server} = this.#at
+    return ['--store', `s3://${server.bucket}/engine`, '--endpoint', proxy.endpoint]
+  }
+
+  create(workspace: string): string[] {
+    return ['create', '--host', 'local', ...this.store(), '--name', 'engine', workspace]
+  }
+
+  restore(id: string, target: string): string[] {
+    return ['restore', id, '--host', 'local', ...this.store(), '--target', target]
+  }
+}
