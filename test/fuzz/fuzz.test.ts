@@ -1,4 +1,4 @@
-import {describe, expect, test} from '@jest/globals'
+import {afterAll, describe, expect, test} from '@jest/globals'
 import {asyncProperty, check} from 'fast-check'
 import {createHash} from 'node:crypto'
 import {mkdirSync, writeFileSync} from 'node:fs'
@@ -16,6 +16,10 @@ const FEW = 50
 const targets = TARGETS.filter(({name}) => ONLY === undefined || name === ONLY)
 
 describe('hostile input', () => {
+  afterAll(async () => {
+    for (const {end} of targets) await end?.()
+  })
+
   test.each(targets)('$name: everything kept is borne', async ({name, run, seeds}) => {
     const inputs = [...(await seeds()), ...kept(name)]
     expect(inputs.length).toBeGreaterThan(0)

@@ -1,4 +1,5 @@
-import {mkdtempSync, writeFileSync} from 'node:fs'
+import {mkdtempSync} from 'node:fs'
+import {mkdir, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {
@@ -98,6 +99,9 @@ let folder: string | undefined
 
 const config: Target = {
   name: 'config',
+  async end() {
+    if (folder !== undefined) await rm(folder, {recursive: true})
+  },
   isSlow: true,
   seeds: () =>
     texts(
@@ -126,9 +130,8 @@ const config: Target = {
 }
 
 async function write(home: string, file: string, bytes: Uint8Array): Promise<void> {
-  const {mkdir} = await import('node:fs/promises')
   await mkdir(home, {recursive: true})
-  writeFileSync(file, bytes, {mode: 0o600})
+  await writeFile(file, bytes, {mode: 0o600})
 }
 
 export const OPERATOR_TARGETS: readonly Target[] = [knownHosts, sshConfig, sshAddress, config]

@@ -15,7 +15,7 @@ import {bufferOf, insist, refusing, type Target, textOf} from './target.js'
 
 const texts = (...all: readonly string[]) => all.map((text) => Buffer.from(text))
 
-/** Answers every request with the same bytes; what ends it is that nothing keeps the process for it. */
+/** Answers every request with the same bytes. */
 class Answering {
   body: Uint8Array = Buffer.alloc(0)
   status = 200
@@ -23,13 +23,19 @@ class Answering {
   #server: Server | undefined
   #store: S3Store | undefined
 
+  async end(): Promise<void> {
+    await this.#store?.close()
+    this.#server?.closeAllConnections()
+    this.#server?.close()
+  }
+
   async store(): Promise<S3Store> {
     if (this.#store) return this.#store
     const server = createServer((_, response) => {
       this.asked += 1
       response.writeHead(this.status, {'content-type': 'application/xml'}).end(this.body)
     })
-    server.listen(0, '127.0.0.1').unref()
+    server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     this.#server = server
     const {port} = this.#server.address() as AddressInfo
@@ -68,6 +74,7 @@ const MORE = '<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextConti
 
 const s3List: Target = {
   name: 's3-list',
+  end: () => listing.end(),
   isSlow: true,
   seeds: () =>
     texts(
@@ -103,6 +110,7 @@ const s3List: Target = {
 const refusal = new Answering()
 const s3Error: Target = {
   name: 's3-error',
+  end: () => refusal.end(),
   isSlow: true,
   seeds: () =>
     texts(

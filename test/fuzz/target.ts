@@ -10,6 +10,8 @@ export interface Target {
   readonly seeds: () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>
   /** Rejects when a property is broken. */
   readonly run: (input: Uint8Array) => Promise<void> | void
+  /** Takes away what it needed. */
+  readonly end?: () => Promise<void>
 }
 
 const CORPUS = new URL('corpus/', import.meta.url)
