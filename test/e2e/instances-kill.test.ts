@@ -10,7 +10,7 @@ import {makeKey, sshdAvailable} from '../support/sshd.js'
 import {containerBoxes, type ContainerBoxes} from '../support/vast/container-boxes.js'
 import {type FakeVast, startFakeVast} from '../support/vast/fake-vast.js'
 import {PassingClock} from '../support/vast/passing-clock.js'
-import {startDumont, type Outcome} from './dumont.js'
+import {dumont, startDumont, type Outcome} from './dumont.js'
 import {scratch} from './trees.js'
 import {natives} from './natives.js'
 import {SECRET} from './vast-world.js'
@@ -45,7 +45,10 @@ whereContainersAre('dumont, killed with -9 and started again', () => {
     await instance.attach((await readFile(`${key}.pub`, 'utf8')).trim())
     await writeFile(boxes.of(id).container.at('/workspace/weights'), randomBytes(400_000))
     await writeFile(boxes.of(id).container.at('/workspace/notes'), 'kept')
-    await writeFile(join(folder, 'env'), `HF_TOKEN=${SECRET}\n`, {mode: 0o600})
+    // A sealed store gives no receipt without a way back to it.
+    const init = ['init', '--yes', '--recovery-file', join(folder, 'recovery'), '--store', url()]
+    const {code, stderr} = await dumont(init, {home: join(folder, 'home')})
+    if (code !== 0) throw new Error(`the store was not made: ${stderr}`)
   })
   afterAll(async () => {
     await fake?.close()
@@ -53,8 +56,9 @@ whereContainersAre('dumont, killed with -9 and started again', () => {
     await remove?.()
   })
 
+  const url = () => pathToFileURL(join(folder, 'store')).href
   const run = async (argv: readonly string[], killAfterMs?: number): Promise<Outcome> => {
-    const store = ['--store', pathToFileURL(join(folder, 'store')).href, '--accept-new-host-key']
+    const store = ['--store', url(), '--accept-new-host-key']
     const env = {VAST_API_KEY: fake.key, VAST_URL: fake.url}
     const running = startDumont([...argv, ...store], {env, home: join(folder, 'home')})
     if (killAfterMs !== undefined) {
@@ -81,7 +85,8 @@ whereContainersAre('dumont, killed with -9 and started again', () => {
     expect([slept.code, slept.stderr]).toEqual([0, expect.anything()])
     expect(fake.live()).toEqual([])
     expect(fake.requestsTo('destroy').length).toBeGreaterThan(0)
-    const up = ['instance', 'wake', String(id), '--yes', '--env-file', join(folder, 'env')]
+    // The value its environment needs is in the record.
+    const up = ['instance', 'wake', String(id), '--yes']
     await killed(up)
     const woken = await run(up)
     // What was ready before the kill is still there: nothing more is to be done.
