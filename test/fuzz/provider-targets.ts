@@ -36,7 +36,8 @@ const WANTED: Spec = {
 function checkInstance({endpoints, hourly, id}: Instance): void {
   insist(id !== '' && !/[/?#\s]/.test(id), `an id that leads elsewhere: ${id}`)
   insist(hourly === undefined || Number.isFinite(hourly), 'a price')
-  for (const {host, port} of endpoints) {
+  for (const {host, port, user} of endpoints) {
+    insist(/^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/.test(user), `a user ${user}`)
     insist(/^[A-Za-z0-9:._][A-Za-z0-9:._-]*$/.test(host), `a host ${host}`)
     insist(Number.isInteger(port) && port >= 1 && port <= 65_535, `a port ${port}`)
   }

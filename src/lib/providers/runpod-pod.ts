@@ -7,9 +7,9 @@ const {flag, names, number, text, texts} = told
 
 const endpoint = lenient(
   v.object({
-    host: v.pipe(v.string(), v.regex(/^[A-Za-z0-9.:-]{1,253}$/u)),
+    host: v.pipe(v.string(), v.regex(/^(?!-)[A-Za-z0-9.:-]{1,253}$/u)),
     port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
-    username: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/u)),
+    username: v.pipe(v.string(), v.regex(/^(?!-)[A-Za-z0-9_.-]{1,64}$/u)),
   }),
 )
 
