@@ -25,7 +25,7 @@ from .restore_crew import Crew, StartPool, beside_gpus, engine_count, engine_set
 from .restore_directories import RestoreDirectories, make_usable
 from .restore_files import RestoreFiles
 from .restore_holders import Holders
-from .restore_index import Urls, read_index
+from .restore_index import Index, Urls, read_index
 from .restore_links import RestoreLinks
 from .restore_run import Run, unwritable
 from .restore_runs import Runs, at_or_below
@@ -175,7 +175,7 @@ class Steps:
         run = self._run
         wanted = (run.link, run.request, self._urls, run.layout, self._spool)
         if not run.request.salvage:
-            run.index = read_index(*wanted)
+            run.index = read_index_hinting(*wanted)
             return
         run.index, gaps = salvage_index(*wanted)
         for path, words in gaps:
@@ -318,6 +318,16 @@ class Steps:
             "warnings": dict(run.link.warnings),
             "notes": dict(run.link.notes),
         }
+
+
+def read_index_hinting(*wanted: Any) -> Index:
+    """Read an index as `read_index` does; where it is damaged, say what can be done."""
+    try:
+        return read_index(*wanted)
+    except WorkerError as error:
+        if error.code == "INTEGRITY":
+            error.hint = "restore with --salvage brings back what the rest of the index proves"
+        raise
 
 
 def report_sync(fd: int, done: queue.SimpleQueue[OSError | None]) -> None:

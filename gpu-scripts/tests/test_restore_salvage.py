@@ -114,7 +114,8 @@ def test_lost_packs_and_chunks_are_named_beside_lost_segments(box, source, tmp_p
 def test_without_salvage_nothing_is_written(box: Rig, source: Path, tmp_path: Path):
     snapshot = box.save(source)
     lose(box, snapshot, 4)
-    assert box.fails(snapshot, tmp_path / "out").code == "INTEGRITY"
+    error = box.fails(snapshot, tmp_path / "out")
+    assert (error.code, "--salvage" in (error.hint or "")) == ("INTEGRITY", True)
     assert not (tmp_path / "out").exists()
 
 

@@ -49,10 +49,14 @@ export async function deleteSnapshots(
   report({kind: 'step', step: 'remove', state: 'started'})
   const released = await releasedKeys(store, doomed, service, signal)
   throwIfInterrupted(signal)
-  await store.remove(
-    doomed.map((one) => ('key' in one ? one.key : `snapshots/${one.id}.json`)),
-    signal,
-  )
+  const keys = doomed.map((one) => ('key' in one ? one.key : `snapshots/${one.id}.json`))
+  try {
+    await store.remove(keys, signal)
+  } catch (error) {
+    // Some may be gone all the same, where a lock keeps others.
+    await forget(doomed, service, signal).catch(() => {})
+    throw error
+  }
   await forget(doomed, service, signal)
   const marked = await markUnneeded(released, service, signal)
   report({kind: 'step', step: 'remove', state: 'done'})

@@ -1,4 +1,5 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {DumontError} from '../../../src/lib/errors.js'
 import {manifestKey} from '../../../src/lib/format/manifest.js'
 import {deleteSnapshots} from '../../../src/lib/snapshots/delete-snapshot.js'
 import {readManifest} from '../../../src/lib/snapshots/manifests.js'
@@ -248,4 +249,24 @@ describe('a deletion beside a create', () => {
     expect(await marks()).toEqual([])
     expect(await isWhole(second.id)).toBe(true)
   })
+})
+
+test('what a lock kept is still there, and what is gone is no rollback afterwards', async () => {
+  const first = await bench.create()
+  bench.bends.files = {x: 'xylophone'}
+  const second = await bench.create()
+  const key = manifestKey(second.id ?? '')
+  const inner = bench.store.remove.bind(bench.store)
+  // A store whose lock keeps the first, and that removes everything else.
+  bench.store.remove = async (keys, signal) => {
+    await inner(
+      keys.filter((one) => one === key),
+      signal,
+    )
+    throw new DumontError('ACCESS_DENIED', 'a lock of the bucket keeps it')
+  }
+  await expect(remove(first.id, second.id)).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+  bench.store.remove = inner
+  expect(await isWhole(first.id)).toBe(true)
+  await expect(bench.create()).resolves.toMatchObject({lineage: first.lineage})
 })
