@@ -5,7 +5,7 @@ import type {Finding} from '../lib/checkup/finding.js'
 import {systemClock} from '../lib/clock.js'
 import {PROVIDERS, type ProviderName} from '../lib/providers/instance-address.js'
 import type {Settings} from '../lib/settings/load-settings.js'
-import type {Store} from '../lib/store/store.js'
+import type {BoxService} from '../lib/snapshots/service.js'
 import {openOperator} from '../operator.js'
 import {describeFindings} from '../ui/describe-findings.js'
 
@@ -73,8 +73,7 @@ would end with.`
       for (const name of flags.provider ?? [])
         for (const finding of await this.vendor(name, settings))
           found.push({...finding, what: `${name}: ${finding.what}`})
-      if (flags.wake !== undefined)
-        found.push(...(await this.wake(flags.wake, service.store, settings)))
+      if (flags.wake !== undefined) found.push(...(await this.wake(flags.wake, service, settings)))
       return found
     })
     this.finish(describeFindings(findings), false)
@@ -95,16 +94,21 @@ would end with.`
     return checkProvider(open, () => from, this.signal)
   }
 
-  private async wake(id: string, store: Store, {providers}: Settings): Promise<readonly Finding[]> {
+  private async wake(
+    id: string,
+    {coldUnlock, store}: Pick<BoxService, 'coldUnlock' | 'store'>,
+    {providers}: Settings,
+  ): Promise<readonly Finding[]> {
     const {checkWake} = await import('../lib/checkup/check-wake.js')
     const {findWakeAccount} = await import('../lib/instances/wake-account.js')
     const {openProvider} = await import('../lib/providers/open-provider.js')
     const {bad} = await import('../lib/checkup/finding.js')
+    const reopening = coldUnlock ? {coldUnlock} : {}
     try {
       const standard = providers.standard ?? 'vast'
       const {provider, what} = await findWakeAccount(id, {standard}, store, this.signal)
       const account = await openProvider(provider, providers, {clock: systemClock})
-      const findings = await checkWake(what, {provider: account, store}, this.signal)
+      const findings = await checkWake(what, {...reopening, provider: account, store}, this.signal)
       return findings.map((finding) => ({...finding, what: `wake: ${finding.what}`}))
     } catch (error) {
       return [bad('wake', error)]

@@ -1,4 +1,6 @@
 import {DumontError} from '../errors.js'
+import type {InstanceService} from '../instances/instance-service.js'
+import {proveKeys} from '../instances/key-proof.js'
 import {asDumontError} from '../instances/vendor-failure.js'
 import {
   findWakeSource,
@@ -13,10 +15,13 @@ import {readPacks} from '../snapshots/stored-index.js'
 import {untrusted} from '../untrusted.js'
 import {bad, good, note, type Finding} from './finding.js'
 
+/** A store, the vendor, and the way to open the store again. */
+type Waking = VendorAndStore & Pick<InstanceService, 'coldUnlock'>
+
 /** Looks at everything that waking an instance or a snapshot will need; rents nothing and changes nothing. */
 export async function checkWake(
   what: string,
-  service: VendorAndStore,
+  service: Waking,
   signal?: AbortSignal,
 ): Promise<readonly Finding[]> {
   try {
@@ -102,12 +107,13 @@ function environmentOf({record}: WakeSource): readonly Finding[] {
 
 async function snapshotOf(
   {newer, stored}: WakeSource,
-  {store}: VendorAndStore,
+  service: Waking,
   signal?: AbortSignal,
 ): Promise<readonly Finding[]> {
   if (!stored)
     return [note('snapshot', 'the store has none: the instance can only be started where it is')]
   const {id, manifest} = stored
+  const {store} = service
   const packs = await readPacks(store, manifest, signal)
   const missing = await unlistedPacks(store, packs, signal)
   return [
@@ -127,7 +133,25 @@ async function snapshotOf(
       ? []
       : [note('snapshot', `${newer} is newer`, `wake with --snapshot ${newer}`)]),
     decodersOf(manifest),
+    ...(await keysOf(id, service, signal)),
   ]
+}
+
+/** What a receipt demands of the keys, looked at once more. */
+async function keysOf(
+  id: string,
+  service: Waking,
+  signal?: AbortSignal,
+): Promise<readonly Finding[]> {
+  try {
+    const {checks, refusals} = await proveKeys(service, id, signal)
+    if (refusals.length === 0) return checks.map(({what}) => good('keys', what))
+    return refusals.map(({message}) =>
+      note('keys', message, 'dumont key add --recovery, and write its text down'),
+    )
+  } catch (error) {
+    return [bad('keys', asDumontError(error))]
+  }
 }
 
 function decodersOf({decoders, id, nvidia}: Manifest): Finding {
