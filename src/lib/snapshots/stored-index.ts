@@ -16,6 +16,9 @@ export interface DigestedObject {
   readonly seal?: string
 }
 
+/** Raw, an object of the index has 64 MiB at most; what cannot be compressed grows a little, and a seal adds its header. */
+const LARGEST = 65 * 1024 * 1024
+
 type Indexed = Pick<Manifest, 'id'> & {
   readonly index: Pick<Manifest['index'], 'packs' | 'segments'>
 }
@@ -28,6 +31,9 @@ async function getDigested(
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   const {key, length, sha256} = object
+  // What the manifest of a stranger says, the memory here must bear.
+  if (length > LARGEST)
+    throw new DumontError('INTEGRITY', `${key} is told to have ${length} bytes, which none has`)
   const bytes = await store.get(key, {limit: length}, signal)
   if (bytes.length !== length)
     throw new DumontError(
