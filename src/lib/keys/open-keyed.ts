@@ -8,6 +8,7 @@ import type {StoreLocation} from '../store/store-location.js'
 import type {Store} from '../store/store.js'
 import {beginStore} from './first-use.js'
 import {addRecovery, type RecoveryKeeping} from './recovery.js'
+import {refuseDowngrade, refuseOther} from './refusals.js'
 import {readSlots} from './slots.js'
 import type {KeySources} from './sources.js'
 import {openStorePin} from './store-pin.js'
@@ -53,7 +54,7 @@ export async function openKeyedStore(
   const existing = await openRepository(store, {create: false}, signal)
   await pin.check(existing)
   if (existing) {
-    if (beginning) refuseOther(store, existing, beginning)
+    if (beginning?.isAsked) refuseOther(store, existing, beginning)
     const opened = await openExisting(store, existing, {...place, writes: !!beginning}, signal)
     return keepLateRecovery(opened, place, beginning, signal)
   }
@@ -77,7 +78,10 @@ async function openExisting(
   signal: AbortSignal | undefined,
 ): Promise<KeyedStore> {
   const {protection} = repository
-  if (!protection) return {repository, store}
+  if (!protection) {
+    await refuseDowngrade(store, repository, place.sources)
+    return {repository, store}
+  }
   const slots = await readSlots(store, repository.id, signal)
   try {
     const of = {repository: repository.id, url: store.url}
@@ -109,22 +113,6 @@ function withKeys(
   if (!protection) return store
   const keys: StoreKeys = openKeys(keyring, protection, random)
   return keyedStore(store, keys)
-}
-
-/** What was asked for cannot be had by a store that is otherwise for good. */
-function refuseOther(
-  store: Store,
-  {protection}: OpenedRepository,
-  {encryption, isAsked}: Beginning,
-): void {
-  if (!isAsked || encryption === (protection === 'sealed')) return
-  const is =
-    protection === undefined ? 'was made without keys' : `is ${protection} since it was made`
-  throw new DumontError(
-    'USAGE',
-    `--${encryption ? '' : 'no-'}encryption is only for new stores; ${store.url} ${is}`,
-    {hint: 'leave the flag out, or name another prefix for a new store'},
-  )
 }
 
 /** A command that was cut short after it made the store is run again. */

@@ -3,7 +3,7 @@ import type {Slot} from '../seal/slot.js'
 import {untrusted} from '../untrusted.js'
 import type {OpenedKeys} from './opened-keys.js'
 import {nameOfSlot} from './slot-name.js'
-import {removeSlots} from './slots.js'
+import {putSlot, readSlots, removeSlots} from './slots.js'
 
 /** What is to be removed, for the question before it. */
 export interface Removal {
@@ -24,17 +24,26 @@ export async function removeSlot(
   const unusable = list.unusable.find(({slot}) => slot === wanted)
   const slot = unusable ? undefined : pick(list.slots, wanted)
   if (slot) {
-    if (list.slots.length === 1)
-      throw new DumontError('USAGE', `${nameOfSlot(slot)} is the last: without it nothing opens`, {
-        hint: 'add another first: dumont key add',
-      })
+    if (list.slots.length === 1) throw lastOne(slot)
     const others = list.slots.filter((other) => other !== slot)
     const isLastRecovery = slot.kind === 'recovery' && !others.some(({kind}) => kind === 'recovery')
     const isInUse = slot.slot === unlocked.slot.slot
     if (!(await confirm({isInUse, isLastRecovery, slot}))) return undefined
   }
-  await removeSlots(store, [wanted.length === 16 ? wanted : (slot?.slot ?? wanted)], signal)
-  return slot?.slot ?? wanted
+  const name = slot?.slot ?? wanted
+  await removeSlots(store, [name], signal)
+  // Somebody else may have removed the other one at the same time.
+  if (slot && (await readSlots(store, slot.repository, signal)).slots.length === 0) {
+    await putSlot(store, slot, signal)
+    throw lastOne(slot)
+  }
+  return name
+}
+
+function lastOne(slot: Slot): DumontError {
+  return new DumontError('USAGE', `${nameOfSlot(slot)} is the last: without it nothing opens`, {
+    hint: 'add another first: dumont key add',
+  })
 }
 
 function pick(slots: readonly Slot[], wanted: string): Slot {

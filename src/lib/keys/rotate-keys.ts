@@ -4,7 +4,7 @@ import {makeSlot, type Slot, type SlotDraft} from '../seal/slot.js'
 import type {OpenedKeys} from './opened-keys.js'
 import {addRecovery, type RecoveryKeeping} from './recovery.js'
 import {keyFileOf, replaceSecretFile} from './secret-file.js'
-import {putSlot, removeSlots} from './slots.js'
+import {putSlot, readSlots, removeSlots} from './slots.js'
 
 interface Rotation {
   readonly recovery: RecoveryKeeping
@@ -43,18 +43,31 @@ export async function rotateKeys(
   const kept = await addRecovery(store, place.random, {keeping: recovery, keyring}, signal)
   if (kept === undefined) return undefined
   const own = await remakeOwn(opened, keyring, created, signal)
+  await refuseRivals(opened, [kept, own.slot], signal)
+  const file = await replaceOwn(opened, own.bytes).catch(async (error: unknown) => {
+    // The old key is where it was, and nobody will ever have the new one.
+    await removeSlots(store, [kept, own.slot])
+    throw error
+  })
   const removed = list.slots.map(({slot}) => slot)
   await removeSlots(store, removed, signal)
-  return {master: keyring.masters.at(-1)?.id ?? '', recovery: kept, removed, ...own}
+  const master = keyring.masters.at(-1)?.id ?? ''
+  return {master, recovery: kept, removed, slot: own.slot, ...(file !== undefined && {file})}
 }
 
-/** The slot in use once more: the same passphrase, or a new key in the file that was read, else in this machine's. */
+interface Own {
+  readonly slot: string
+  /** Of a key that is still to be written down. */
+  readonly bytes?: Uint8Array
+}
+
+/** The slot in use once more: for the same passphrase, or for a new key. */
 async function remakeOwn(
-  {place, repository, store, unlocked}: OpenedKeys,
+  {place, store, unlocked}: OpenedKeys,
   keyring: Keyring,
   created: string,
   signal: AbortSignal | undefined,
-): Promise<Pick<Rotated, 'file' | 'slot'>> {
+): Promise<Own> {
   const {label} = unlocked.slot
   const make = async (draft: Pick<SlotDraft, 'kind' | 'secret'>) => {
     const slot = await makeSlot({...draft, created, keyring, label}, place.random)
@@ -64,14 +77,32 @@ async function remakeOwn(
   if (unlocked.secret.kind === 'passphrase')
     return {slot: await make({kind: 'passphrase', secret: unlocked.secret})}
   const bytes = place.random(32)
-  const slot = await make({kind: 'file', secret: {bytes, kind: 'drawn'}})
+  return {bytes, slot: await make({kind: 'file', secret: {bytes, kind: 'drawn'}})}
+}
+
+/** Two rotations at once would leave two masters that do not know each other: of two, at least one sees the other's slots. */
+async function refuseRivals(
+  {list, repository, store}: OpenedKeys,
+  ours: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const known = new Set([...ours, ...list.slots.map(({slot}) => slot)])
+  const now = await readSlots(store, repository.id, signal)
+  if (now.slots.every(({slot}) => known.has(slot))) return
+  await removeSlots(store, ours, signal)
+  throw new DumontError('STORE_BUSY', 'somebody else is changing the keys of this store', {
+    hint: 'nothing was rotated, and the new recovery text opens nothing; look at dumont key list, then run it again',
+    retry: 'later',
+  })
+}
+
+/** Into the file that was read, else into this machine's, in one step. */
+async function replaceOwn(
+  {place, repository, unlocked}: OpenedKeys,
+  bytes: Uint8Array | undefined,
+): Promise<string | undefined> {
+  if (!bytes) return undefined
   const file = unlocked.file ?? keyFileOf(place.sources.directory, repository.id)
-  try {
-    await replaceSecretFile(file, bytes)
-  } catch (error) {
-    // The old key is where it was, and nobody will ever have the new one.
-    await removeSlots(store, [slot])
-    throw error
-  }
-  return {file, slot}
+  await replaceSecretFile(file, bytes)
+  return file
 }

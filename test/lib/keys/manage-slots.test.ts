@@ -134,6 +134,18 @@ describe('removing a way in', () => {
     expect(await world.names('keys/')).toHaveLength(2)
   })
 
+  test('by two at once leaves one', async () => {
+    await world.begin()
+    await addSlot(await world.keys(), {kind: 'passphrase', text: 'words'})
+    const both = await Promise.all([world.keys(), world.keys()])
+    const [one, other] = both[0].list.slots
+    await Promise.allSettled([
+      removeSlot(both[0], one?.slot ?? '', yes),
+      removeSlot(both[1], other?.slot ?? '', yes),
+    ])
+    expect((await world.names('keys/')).length).toBeGreaterThan(0)
+  })
+
   test.each(['', 'zz', '../dumont.json', '0'.repeat(16)])('does not know %j', async (wanted) => {
     await world.begin({recovery: new Paper()})
     await expect(removeSlot(await world.keys(), wanted, yes)).rejects.toMatchObject({code: 'USAGE'})
@@ -209,6 +221,20 @@ describe('rotating the keys', () => {
     const after = await world.read()
     expect(await after.store.get(OLD)).toEqual(plain)
     expect(await world.names('keys/')).toHaveLength(2)
+  })
+
+  test('by two at once never makes two masters that do not know each other', async () => {
+    await world.begin({recovery: new Paper()})
+    const both = await Promise.all([world.keys(), world.keys()])
+    const turns = await Promise.allSettled(
+      both.map((opened) => rotateKeys(opened, {confirm: yes, recovery: new Paper()})),
+    )
+    const failed = turns.filter(({status}) => status === 'rejected')
+    expect(failed.length).toBeGreaterThan(0)
+    for (const each of failed) expect(each).toMatchObject({reason: {code: 'STORE_BUSY'}})
+    const {list, unlocked} = await world.keys()
+    expect(list.slots).toHaveLength(2)
+    expect(unlocked.keyring.masters).toHaveLength(1 + turns.length - failed.length)
   })
 
   test('ends after fifteen times', async () => {

@@ -232,6 +232,18 @@ describe('a store that is there', () => {
     }
   })
 
+  test('that lost its protection is refused by its key file alone', async () => {
+    await world.begin()
+    const body = JSON.parse(Buffer.from(await world.store.get('dumont.json')).toString()) as object
+    const open = Buffer.from(JSON.stringify({...body, protection: undefined}))
+    await world.store.put('dumont.json', open, {onlyIfAbsent: false})
+    await rm(path.join(world.root, 'laptop/state'), {recursive: true})
+    await expect(world.begin()).rejects.toMatchObject({
+      code: 'INTEGRITY',
+      message: expect.stringContaining('had keys'),
+    })
+  })
+
   test('that was emptied is not begun anew unnoticed', async () => {
     await world.begin()
     await world.store.remove(await world.names(''))
