@@ -53,9 +53,10 @@ whereContainersAre('the commands for instances, as an operator types them', () =
     await remove?.()
   })
 
-  const run = async (...argv: string[]) => {
+  const run = (...argv: string[]) => command('instance', ...argv)
+  const command = async (...argv: string[]) => {
     const env = {VAST_API_KEY: fake.key, VAST_URL: fake.url}
-    const outcome = await dumont(['instance', ...argv, '--store', store], {env, home})
+    const outcome = await dumont([...argv, '--store', store], {env, home})
     for (const secret of [fake.key, SECRET])
       expect(`${outcome.stdout}${outcome.stderr}`).not.toContain(secret)
     return outcome
@@ -78,6 +79,11 @@ whereContainersAre('the commands for instances, as an operator types them', () =
 
       const listed = await run('list')
       expect(listed.stdout).toMatch(new RegExp(`vast:${id} +train-a +hibernated +RTX 4090 .*/mo`))
+
+      const looked = await command('doctor', '--wake', id)
+      expect(looked.stdout).toContain('opened again, gave keys that open the snapshot')
+      expect(looked.stdout).toContain('1 values are kept in the store, sealed')
+      expect(looked.code).toBe(0)
 
       // The value it had is in the record, which nobody else reads.
       const woken = await run('wake', id, '--yes', '--quiet')
