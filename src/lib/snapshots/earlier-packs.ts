@@ -1,3 +1,4 @@
+import {PACK_MAX} from '../format/chunk-record.js'
 import {isExactly, pinOf, samePin} from '../store/pin.js'
 import type {Store} from '../store/store.js'
 import type {PackClaim} from '../worker/protocol.js'
@@ -53,6 +54,8 @@ async function isAcceptable(
 ): Promise<boolean> {
   const snapshot = KEY.exec(pack.key)?.groups?.['snapshot']
   if (snapshot === undefined || committed.has(snapshot) || unusable.has(pack.key)) return false
+  // Else box and store together could fill the memory here.
+  if (pack.length > PACK_MAX) return false
   if (!isExactly(await store.head(pack.key, signal), pack.length, pack.pin)) return false
   const signed = (await signedIn(snapshot)).get(pack.key)
   if (signed)

@@ -72,3 +72,9 @@ test.each<[string, Partial<PackRecord>, Partial<EarlierOptions>]>([
 ])('a pack that %s is not', async (_name, change, options) => {
   expect(await accepted({...pack, ...change}, options)).toBe(false)
 })
+
+test('a pack that is longer than any may be is not even looked at', async () => {
+  signed = []
+  expect(await accepted({...pack, length: 2 ** 40})).toBe(false)
+  expect(store.log).toEqual([])
+})
