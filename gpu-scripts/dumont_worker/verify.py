@@ -147,7 +147,8 @@ class _Verify:
         pack, chunks = self._packs[number], self._chunks[number]
         besides = 0
         try:
-            signed, data = self._fetch(number, (0, pack.length - 1), part)
+            ahead = [self._packs[n].key for n in self._todo[place + 1 : place + 1 + _AHEAD]]
+            signed, data = self._fetch(number, (0, pack.length - 1), part, ahead)
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
@@ -170,11 +171,14 @@ class _Verify:
         )
 
     def _fetch(
-        self, number: int, span: tuple[int, int], part: int | None = None
+        self,
+        number: int,
+        span: tuple[int, int],
+        part: int | None = None,
+        ahead: list[str] | None = None,
     ) -> tuple[Signed, memoryview]:
         """Give bytes of a pack, with the URL that they came by; WorkerError as `transfer.get`."""
         key = self._packs[number].key
-        ahead = [self._packs[pack].key for pack in self._todo if pack > number][:_AHEAD]
 
         def show(done: int, attempt: int) -> None:
             if part is not None:

@@ -2,7 +2,7 @@ import {join} from 'node:path'
 import * as v from 'valibot'
 import type {ChunkRecord} from '../format/chunk-record.js'
 import type {PackRecord} from '../format/pack-list.js'
-import {isHalfFull, openCheckedLines, readCheckedLines} from './checked-lines.js'
+import {isHalfFull, openCheckedLines, readCheckedLines, type CheckedLines} from './checked-lines.js'
 import {holdsAll, joinMarks, marksOf} from './chunk-marks.js'
 
 /** Who read a pack: a box only says that it did. */
@@ -50,35 +50,65 @@ const packLine = v.strictTuple([
 const runLine = v.strictTuple([v.literal('run'), text, v.nullable(whole)])
 const line = v.union([packLine, runLine])
 
+type Line = v.InferOutput<typeof line>
 type PackLine = v.InferOutput<typeof packLine>
 
-/** `onFull` hears once that the file takes no more, so that a next run would read again. */
+/**
+ * `onFull` hears once that nothing more is written down, because the file is full or cannot be written: then what is known is
+ * forgotten with this run.
+ */
 export async function openProofLedger(
   stateDir: string,
   repository: string,
   onFull: () => void,
 ): Promise<ProofLedger> {
   const path = join(stateDir, repository, 'verified.jsonl')
-  const lines = (await readCheckedLines(path)).flatMap(parse)
+  try {
+    const lines = (await readCheckedLines(path)).flatMap(parse)
+    const live = latestOf(lines)
+    // Now and then what newer lines have replaced is left behind, and the oldest where there is too much.
+    const isDue =
+      lines.length === 0 || lines.length > 2 * live.length + 1000 || (await isHalfFull(path))
+    const file = await openCheckedLines(path, isDue ? live : undefined)
+    return ledgerOf(live, file, onFull)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
+    onFull()
+    return forgetfulLedger()
+  }
+}
+
+/** Knows only what it hears itself. */
+export function forgetfulLedger(): ProofLedger {
+  return ledgerOf([], undefined, () => {})
+}
+
+/** What no later line replaces, the latest last. */
+function latestOf(lines: readonly Line[]): Line[] {
+  const packs = new Map<string, Line>()
+  const runs = new Map<string, Line>()
+  for (const one of lines) {
+    const [known, name] =
+      one[0] === 'pack' ? [packs, nameOf(one[1], one[2], one[3])] : [runs, one[1]]
+    known.delete(name)
+    if (one[2] !== null) known.set(name, one)
+  }
+  return [...packs.values(), ...[...runs.values()].slice(-MOST_RUNS)]
+}
+
+function ledgerOf(
+  lines: readonly Line[],
+  file: CheckedLines | undefined,
+  onFull: () => void,
+): ProofLedger {
   const packs = new Map<string, PackLine>()
   const runs = new Map<string, number>()
-  for (const one of lines) {
-    if (one[0] === 'pack') {
-      const name = nameOf(one[1], one[2], one[3])
-      // The latest last.
-      packs.delete(name)
-      packs.set(name, one)
-    } else if (one[2] === null) runs.delete(one[1])
-    else runs.set(one[1], one[2])
-  }
-  const live = [...packs.values(), ...[...runs].slice(-MOST_RUNS).map(runOf)]
-  // Now and then what newer lines have replaced is left behind, and the oldest where there is too much.
-  const isDue =
-    lines.length === 0 || lines.length > 2 * live.length + 1000 || (await isHalfFull(path))
-  const file = await openCheckedLines(path, isDue ? live : undefined)
-  let isFull = false
-  const add = async (value: unknown): Promise<void> => {
-    if (isFull || (await file.add(value))) return
+  for (const one of lines)
+    if (one[0] === 'pack') packs.set(nameOf(one[1], one[2], one[3]), one)
+    else if (one[2] !== null) runs.set(one[1], one[2])
+  let isFull = file === undefined
+  const add = async (value: Line): Promise<void> => {
+    if (isFull || (await file?.add(value).catch(() => false))) return
     isFull = true
     onFull()
   }
@@ -114,7 +144,7 @@ export async function openProofLedger(
       runs.delete(scope)
       await add(['run', scope, null])
     },
-    close: () => file.close(),
+    close: async () => file?.close(),
   }
 }
 
@@ -130,11 +160,7 @@ function pinOf({length, pin}: PackRecord): string {
   return `${length} ${pin.kind} ${pin.value}`
 }
 
-function runOf([scope, begun]: readonly [string, number]): unknown {
-  return ['run', scope, begun]
-}
-
-function parse(value: unknown): v.InferOutput<typeof line>[] {
+function parse(value: unknown): Line[] {
   const checked = v.safeParse(line, value)
   return checked.success ? [checked.output] : []
 }

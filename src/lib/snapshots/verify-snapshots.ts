@@ -2,7 +2,7 @@ import type {ErrorCode} from '../errors.js'
 import type {Choice} from './choose-packs.js'
 import type {StoredManifest, UnreadableManifest} from './manifests.js'
 import type {ReadPacks} from './pack-readers.js'
-import {openProofLedger} from './proof-ledger.js'
+import {forgetfulLedger, openProofLedger} from './proof-ledger.js'
 import {VerifyRun, type VerifyService} from './verify-run.js'
 import type {VerifyLevel, VerifyResult} from './verify-snapshot.js'
 
@@ -52,7 +52,9 @@ export async function verifySnapshots(
   const {clock, report, stateDir} = service
   const begun = clock.now()
   const full = () => report({kind: 'note', message: FULL})
-  const ledger = await openProofLedger(stateDir, repository, full)
+  // What reads nothing has nothing to remember.
+  const isReading = request.level !== 'listed'
+  const ledger = isReading ? await openProofLedger(stateDir, repository, full) : forgetfulLedger()
   try {
     const run = await VerifyRun.begin(request, service, ledger, signal)
     for (const {manifest} of request.snapshots) await run.look(manifest, signal)
@@ -63,4 +65,4 @@ export async function verifySnapshots(
   }
 }
 
-const FULL = 'the file that remembers what was verified is full: a run that is cut off begins anew'
+const FULL = 'what is verified cannot be written down: a run that is cut off begins anew'

@@ -123,6 +123,17 @@ describe('the file', () => {
   })
 })
 
+test('a ledger that cannot be written forgets, says so once, and works', async () => {
+  await writeFile(join(stateDir, 'repo'), 'a file where the directory should be')
+  let told = 0
+  const ledger = await openProofLedger(stateDir, 'repo', () => (told += 1))
+  await ledger.note(proof(), 1000)
+  expect(ledger.provenAt(proof())).toBe(1000)
+  expect(await ledger.begin('all', 1000, false)).toBe(1000)
+  await ledger.close()
+  expect(told).toBe(1)
+})
+
 describe('a run', () => {
   const HOUR = 3_600_000
   test('that did not end is gone on with', async () => {

@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {cp, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
+import {cp, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
@@ -118,6 +118,8 @@ describe('all snapshots', () => {
   test('are listed without reading a pack', async () => {
     expect((await verify({level: 'listed'})).packsRead).toBe(0)
     expect(read).toEqual([])
+    // Nor is anything written down.
+    expect(await readdir(stateDir)).toEqual([])
   })
   test('that share a missing pack are all named, with what is left of each', async () => {
     const [pack] = await readPacks(store, (await readManifest(store, FIRST)).manifest)
