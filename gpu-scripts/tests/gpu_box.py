@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fake_operator import PACKAGE
 
 FAKE = Path(__file__).parent / "fake_nvcomp"
 SMI = "0, GPU-1, NVIDIA H100 80GB HBM3, 570.86.15, 81559, 81000, 9.0"
@@ -34,6 +35,17 @@ class GpuBox:
     def mend(self) -> None:
         """Lets the fake work again."""
         (self.nvcomp / "switches").unlink(missing_ok=True)
+
+
+def impatient_worker(root: Path) -> Path:
+    """A worker that takes a GPU process for hanging after a second."""
+    program = Path(shutil.copytree(PACKAGE, root / "dumont_worker"))
+    child = program / "gpu" / "child.py"
+    text = child.read_text()
+    assert text.count("start: float = 60.0") == text.count("patience: float = 30.0") == 1
+    text = text.replace("start: float = 60.0", "start: float = 5.0")
+    child.write_text(text.replace("patience: float = 30.0", "patience: float = 1.0"))
+    return program
 
 
 @pytest.fixture

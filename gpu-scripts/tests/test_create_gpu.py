@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, parent_of
-from gpu_box import GpuBox, gpu_box
+from gpu_box import GpuBox, gpu_box, impatient_worker
 from read_snapshot import Snapshot
 from test_create import is_running, wait_until
 
@@ -176,6 +176,23 @@ def test_a_fault_of_the_gpu_leaves_a_right_snapshot(
     warnings = operator.of_type("warning")
     assert [warning["code"] for warning in warnings] == ["gpu"]
     assert "the CPU goes on" in warnings[0]["message"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_gpu_that_hangs_leaves_a_right_snapshot(
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox, place: str
+) -> None:
+    gpu_box.switch(f"hang@{place}")
+    program = impatient_worker(tmp_path)
+    private = tmp_path / "private"
+    with FakeOperator(store, private, gpu_box.arguments, program) as operator:
+        result = operator.create(tree, codec="ans")
+        snapshot = Snapshot(store, result, operator.snapshot)
+        for name in ("weights.bin", "text.txt", "small"):
+            assert content_of(snapshot, name.encode()) == (tree / name).read_bytes()
+        assert [warning["code"] for warning in operator.of_type("warning")] == ["gpu"]
+    assert "ans" not in result["decoders"]
+    assert (gpu_box.nvcomp / "hanging").exists()
 
 
 IN_USE = ["kill@encode:25", "corrupt@decode:25", "segv@cpu:25", "oom@encode:25"]

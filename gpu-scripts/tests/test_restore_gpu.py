@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed
-from gpu_box import GpuBox, gpu_box
+from gpu_box import GpuBox, gpu_box, impatient_worker
 from test_create import is_running, wait_until
 from test_create_gpu import descendants, tree, weights
 from test_restore_worker import restore_of
@@ -144,6 +144,24 @@ def test_one_fault_costs_nothing_but_time(
     result = restored(operator, restore_of(operator, created, tmp_path / "out"))
     assert result["failed"] == 0
     assert_back(tree, tmp_path / "out")
+
+
+@pytest.mark.parametrize("place", ["import", "codec", "decode", "cpu"])
+def test_a_gpu_that_hangs_once_costs_nothing_but_time(
+    operator: FakeOperator,
+    tree: Path,
+    tmp_path: Path,
+    gpu_box: GpuBox,
+    place: str,
+) -> None:
+    created = operator.create(tree, codec="ans")
+    gpu_box.switch(f"hang@{place} once")
+    program = impatient_worker(tmp_path)
+    with FakeOperator(operator.store, tmp_path / "b", gpu_box.arguments, program) as other:
+        other.snapshot = operator.snapshot
+        assert restored(other, restore_of(other, created, tmp_path / "out"))["failed"] == 0
+    assert_back(tree, tmp_path / "out")
+    assert (gpu_box.nvcomp / "hanging").exists()
 
 
 @pytest.mark.parametrize("fault", ["kill@decode", "oom@decode", "corrupt@decode", "kill@import"])
