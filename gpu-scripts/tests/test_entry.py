@@ -316,7 +316,7 @@ def test_a_chunk_comes_back() -> None:
         {"at": 32 << 20},
         {"stored": 56},
         {"stored": 0},
-        {"raw": 10, "stored": 99},
+        {"raw": 10, "stored": 115},
         {"transform": "planes3"},
         {"transform": None},
         {"transform": ["none"]},
