@@ -4,7 +4,6 @@ Fetches stretches of packs, proves and decodes their chunks, writes files.
 """
 
 import contextlib
-import mmap
 import os
 import queue
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import target, transfer
 from .cancellation import Flag
+from .direct import aligned
 from .engine import Message, Port
 from .errors import WorkerError
 from .frame import decode_ans_with
@@ -115,7 +115,7 @@ class Buffers:
                 self._kept.clear()
             elif self._kept:
                 return self._kept.pop()
-        return memoryview(mmap.mmap(-1, max(count, JOB_ROOM)))
+        return memoryview(aligned(max(count, JOB_ROOM)))
 
     def give(self, memory: memoryview) -> None:
         """Take memory back that nobody looks at any more."""
