@@ -4,7 +4,6 @@ Section 8 of docs/format.md. Nothing of `cryptography` is loaded before the firs
 """
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 from base64 import b64encode
@@ -68,6 +67,8 @@ def _aesgcm() -> "type[AESGCM]":
             f"this store is sealed, and this box cannot encrypt ({error})",
             "run the command again: dumont installs its helpers in its own directory",
         ) from None
+    import ctypes  # noqa: PLC0415 - few runs are sealed
+
     # Whoever needs this holds keys: other processes of the same user shall not read its memory.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
