@@ -35,7 +35,7 @@ export function readOnBox(
       told = told.then(() => onRead(found.pack, reading))
       told.catch(() => {})
     }
-    const {besides} = await box.worker.verify(
+    const work = box.worker.verify(
       {
         type: 'verify',
         snapshot: manifest.id,
@@ -49,6 +49,8 @@ export function readOnBox(
       {checked, fetch: (keys) => grantFetch(keys, {readable, store}, box.reach)},
       signal,
     )
+    // What was said before it failed counts.
+    const {besides} = await work.finally(() => told.catch(() => {}))
     await told
     if (waiting.size > 0) throw offProtocol(`no verdict on ${waiting.size} packs`)
     return besides

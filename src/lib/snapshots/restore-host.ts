@@ -1,5 +1,6 @@
 import {displayByteString} from '../format/byte-string.js'
 import type {Manifest} from '../format/manifest.js'
+import {offProtocol} from '../worker/protocol.js'
 import type {RequestHandlers} from '../worker/request-handlers.js'
 import type {RestoreResult} from '../worker/results.js'
 import {untrusted} from '../untrusted.js'
@@ -98,6 +99,7 @@ export async function restoreHost(
     checkDecoders(manifest, box)
     report({kind: 'step', step: 'restore', state: 'started', host})
     const warnings = new BoxWarnings(report, host)
+    let lost = 0
     const handlers: RequestHandlers = {
       fetch: (asked) =>
         grantFetch(asked, {readable: source.readable, store: service.store}, box.reach),
@@ -107,7 +109,11 @@ export async function restoreHost(
           count,
           examples: examples.map((path) => displayByteString(path, 500)),
         }),
-      lost: (entry) => options.onLost?.({host, ...readable(entry)}),
+      lost: (entry) => {
+        const most = manifest.counts.entries + manifest.index.segments.length
+        if (++lost > most) throw offProtocol(`more than the ${most} entries that can be lost`)
+        options.onLost?.({host, ...readable(entry)})
+      },
       progress: (progress) => report({kind: 'transfer', progress, host}),
       warning: (warning) => warnings.add(warning),
     }

@@ -126,6 +126,28 @@ describe('a restore', () => {
     })
   })
 
+  test('hands on every entry that a salvage does not bring back', async () => {
+    const told: object[] = []
+    const options = {onLost: (entry: object) => void told.push(entry), salvage: true}
+    const losing: Box = (worker, {id: to}) => {
+      void worker.say({type: 'lost', path: '/a\u001b', code: 'damaged', message: 'gone'})
+      void worker.say({type: 'result', to, ...RESULT, damaged: 1, failed: 1})
+    }
+    expect(exitCodeOfRestore(await restore({one: losing}, {options}))).toBe(65)
+    expect(requests[0]).toMatchObject({salvage: true})
+    expect(told).toEqual([{code: 'damaged', host: 'one', message: 'gone', path: '/a\\u{1b}'}])
+  })
+
+  test('takes no more losses than there are entries', async () => {
+    const raving: Box = (worker) => {
+      for (let n = 0; n < 100; n += 1)
+        void worker.say({type: 'lost', path: `/${n}`, code: 'damaged', message: 'gone'})
+    }
+    await expect(restore({one: raving}, {options: {salvage: true}})).rejects.toMatchObject({
+      code: 'WORKER',
+    })
+  })
+
   test('lets a box read this snapshot’s objects', async () => {
     const {manifest} = await readManifest(bench.store, id)
     const keys = [manifest.index.packs.key, ...(await bench.store.keysBelow('packs/'))]
