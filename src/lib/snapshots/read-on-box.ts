@@ -35,7 +35,7 @@ export function readOnBox(
       told = told.then(() => onRead(found.pack, reading))
       told.catch(() => {})
     }
-    const work = box.worker.verify(
+    const reading = box.worker.verify(
       {
         type: 'verify',
         snapshot: manifest.id,
@@ -49,11 +49,15 @@ export function readOnBox(
       {checked, fetch: (keys) => grantFetch(keys, {readable, store}, box.reach)},
       signal,
     )
-    // What was said before it failed counts.
-    const {besides} = await work.finally(() => told.catch(() => {}))
+    try {
+      await reading
+    } finally {
+      // What was said before it failed counts.
+      await told.catch(() => {})
+    }
     await told
     if (waiting.size > 0) throw offProtocol(`no verdict on ${waiting.size} packs`)
-    return besides
+    return (await reading).besides
   }
 }
 
