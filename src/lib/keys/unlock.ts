@@ -27,8 +27,9 @@ export async function unlock(
     if (found) return {...key, ...found}
     tried.push(key.what)
   }
-  for (let attempt = 1; sources.ask && attempt <= ATTEMPTS; attempt += 1) {
-    const text = await sources.ask(list.slots, attempt)
+  const attempts = list.slots.length > 0 && sources.ask ? ATTEMPTS : 0
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    const text = await sources.ask?.(list.slots, attempt)
     if (text === undefined || text === '') break
     const secret = typedSecret(text)
     const found = await openWith(list.slots, secret)
@@ -62,7 +63,8 @@ export async function openWith(
   return best
 }
 
-function triable(slots: readonly Slot[], secret: Secret): readonly Slot[] {
+/** The slots worth a try: those for secrets of this sort, and of costly ones only so many. */
+export function triable(slots: readonly Slot[], secret: Secret): readonly Slot[] {
   if (secret.kind === 'drawn') return slots.filter(({kind}) => kind !== 'passphrase')
   return slots
     .filter(({kind}) => kind === 'passphrase')

@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
 import {readSlots} from '../../../src/lib/keys/slots.js'
+import {triable, unlock} from '../../../src/lib/keys/unlock.js'
 import type {Store} from '../../../src/lib/store/store.js'
 import {KeyWorld} from './key-world.js'
 
@@ -70,6 +71,39 @@ describe('slots that somebody else put into the bucket', () => {
     expect(await readSlots(store, 'a'.repeat(32))).toMatchObject({
       slots: [],
       unusable: [{reason: 'too large'}],
+    })
+  })
+
+  test('with costly passphrases are tried eight at most, the cheapest first', async () => {
+    const {repository} = await world.begin()
+    const [own] = await world.names('keys/')
+    const file = JSON.parse(Buffer.from(await world.store.get(own ?? '')).toString()) as object
+    const salt = Buffer.alloc(32).toString('base64')
+    const slots = Array.from({length: 20}, (_, number) => ({
+      ...file,
+      slot: name(number).slice(5, 21),
+      kind: 'passphrase' as const,
+      kdf: {name: 'scrypt', n: number === 19 ? 2 ** 14 : 2 ** 15, r: 1, p: 1, salt},
+    }))
+    for (const [number, slot] of slots.entries())
+      await world.store.put(name(number), Buffer.from(JSON.stringify(slot)))
+    const list = await readSlots(world.store, repository?.id ?? '')
+    const tried = triable(list.slots, {kind: 'passphrase', text: 'x'})
+    expect(tried).toHaveLength(8)
+    expect(tried[0]?.slot).toBe(name(19).slice(5, 21))
+    expect(triable(list.slots, {kind: 'drawn', bytes: new Uint8Array(32)})).toHaveLength(1)
+  })
+
+  test('none of which is ours are not asked about', async () => {
+    const {repository} = await world.begin()
+    await world.store.remove(await world.names('keys/'))
+    const ask = () => Promise.reject(new Error('asked'))
+    const place = {ask, directory: '/none'}
+    const of = {repository: repository?.id ?? '', url: 'memory:'}
+    const list = await readSlots(world.store, of.repository)
+    await expect(unlock(list, place, of)).rejects.toMatchObject({
+      code: 'KEY',
+      message: expect.stringContaining('no key slot'),
     })
   })
 
