@@ -237,7 +237,7 @@ class _Create:
                 if not len(window) and crew.is_idle:
                     return scanned
             crew.take_answers(wait=not source.is_eager or crew.is_full)
-            if auto is not None and auto.is_due():
+            if auto is not None and source.is_eager and auto.is_due():
                 self._reconsider(crew, auto)
 
     def _reconsider(self, crew: Crew, auto: Auto) -> None:

@@ -54,6 +54,12 @@ def test_an_uplink_that_waits_may_take_twice_as_much_and_nobody_knows_how_much_m
     assert (rates.sent, rates.uplink) == (50 * MIB, 100 * MIB)
 
 
+def test_an_uplink_that_falls_behind_is_the_limit_before_much_waits() -> None:
+    rates = watched([35, *[50] * 9], [30, *[40] * 9], room=10_000 * MIB)
+    assert rates is not None
+    assert rates.sent == rates.uplink == 40 * MIB
+
+
 def test_an_uplink_half_at_work_may_take_what_the_idle_half_would() -> None:
     rates = watched([110, *[50] * 9], [30, *[50] * 9])
     assert rates is not None

@@ -17,6 +17,8 @@ SECONDS = 3.0
 BYTES = 64 << 20
 """How much must have been sent by then."""
 _UNITS = 16
+_BEHIND = 1.15
+"""An uplink that sends so much less than is coded is the limit, however little waits yet."""
 _AHEAD_MOST = 2.0
 """An uplink that waits is taken for this much faster at most than what was seen of it."""
 
@@ -32,8 +34,8 @@ class Watch:
     """Counts what is coded and what is sent; for any thread.
 
     Where the uplink is the limit, packs wait and every transfer has one: `room` bytes, what all
-    transfers hold at a time, lie between codec and store. Where they lie half empty, twice as much
-    may get through, and where less lies there still, nobody knows how much more.
+    transfers hold at a time, lie between codec and store, or come to. Where they lie half empty,
+    twice as much may get through, and where less lies there still, nobody knows how much more.
     """
 
     def __init__(self, room: int, now: Callable[[], float] = time.monotonic) -> None:
@@ -43,8 +45,8 @@ class Watch:
         self._now = now
         self._lock = threading.Lock()
         self._coded = self._sent = 0
-        # Since the first byte was sent: when, how many there were then, bytes waiting times seconds
-        self._begun: tuple[float, int] | None = None
+        # When the first byte was sent, what was coded and sent then; bytes waiting times seconds.
+        self._begun: tuple[float, int, int] | None = None
         self._last = 0.0
         self._waited = 0.0
 
@@ -63,18 +65,20 @@ class Watch:
             self._sent += sent
             self._last = now
             if self._begun is None and self._sent > 0:
-                self._begun = (now, self._sent)
+                self._begun = (now, self._coded, self._sent)
 
     def rates(self) -> Rates | None:
         """What was seen so far; None while that is too little."""
         with self._lock:
             if self._begun is None:
                 return None
-            since, before = self._begun
-            seconds, sent = self._last - since, self._sent - before
+            since, coded_then, sent_then = self._begun
+            seconds, sent = self._last - since, self._sent - sent_then
             if seconds < SECONDS or sent < BYTES:
                 return None
             full = self._waited / seconds / self._room
+            if self._coded - coded_then > _BEHIND * sent:
+                full = 1.0
         return Rates(sent / seconds, sent / seconds / min(1.0, max(full, 1 / _AHEAD_MOST)))
 
 
