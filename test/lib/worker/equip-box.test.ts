@@ -32,6 +32,7 @@ const EQUIP = join(import.meta.dirname, '../../../gpu-scripts/equip/equip_box.py
 const WORKER =
   'import sys, module\nsys.path.insert(1, sys.argv[2])\nimport helper_one, numpy\nprint(helper_one.WORD, numpy.WORD)\n'
 
+const made: string[] = []
 let worker: Buffer
 let script: string
 let python: string
@@ -44,6 +45,8 @@ beforeAll(async () => {
   wheels = [fakeWheel('helper-one'), fakeWheel('numpy')]
   worker = fakeWheel('worker', {'__main__.py': WORKER, 'module.py': 'WORD = 1\n'}).bytes
 })
+
+afterAll(() => Promise.all(made.map((path) => rm(path, {force: true, recursive: true}))))
 
 describe('a fresh box', () => {
   test('without uv and pip gets worker and helpers from here, and runs them', async () => {
@@ -664,6 +667,8 @@ async function program(file: string, text: string): Promise<void> {
   await writeFile(file, `#!/bin/sh\n${text}\n`, {mode: 0o755})
 }
 
-function scratch(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'equip-'))
+async function scratch(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'equip-'))
+  made.push(directory)
+  return directory
 }
