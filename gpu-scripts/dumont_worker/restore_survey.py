@@ -223,8 +223,16 @@ class Survey:
         self.space.add(item, found, self._absent)
 
     def check_decoders(self, has_gpu: bool) -> None:
-        """Refuse what this worker cannot decode, before anything is fetched."""
+        """Refuse what this worker cannot decode, before anything is fetched.
+
+        A salvage goes on without the files that need it.
+        """
         chunks = self._run.index.chunks
+        if self._run.request.salvage:
+            self._leave_out(lambda chunk: not chunks.decodable(chunk))
+            if not has_gpu:
+                self._leave_out(chunks.needs_gpu)
+            return
         needs_gpu = (chunks.needs_gpu(chunk) for chunk, wanted in enumerate(self.needed) if wanted)
         if not has_gpu and any(needs_gpu):
             raise WorkerError(
@@ -239,6 +247,12 @@ class Survey:
                     "this worker lacks a decoder that the snapshot needs",
                     "restore with the dumont release that made the snapshot",
                 )
+
+    def _leave_out(self, is_foreign: Callable[[int], bool]) -> None:
+        run = self._run
+        for number, item in run.index.spool.items():
+            if run.actions[number] in WRITES and any(is_foreign(e[1]) for e in item.extents):
+                run.fail(number, item, ("undecodable", "this box cannot decode its content"))
 
     def bytes_to_fetch(self, holders: Holders) -> int:
         """Return the stored bytes of all chunks that must be fetched, bases included."""

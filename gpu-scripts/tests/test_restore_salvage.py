@@ -13,6 +13,7 @@ from dumont_worker.content_hash import small_hash
 from dumont_worker.entry import ChunkRecord, Entry, Extent
 from dumont_worker.errors import WorkerError
 from dumont_worker.index import IndexWriter, PackRecord
+from dumont_worker.restore_index import ChunkTable
 from dumont_worker.restore_salvage import SalvageReader, SalvageTable
 
 KIB = 1 << 10
@@ -189,6 +190,23 @@ def test_a_part_of_it_can_be_asked_for(box: Rig, source: Path, tmp_path: Path):
     lose(box, snapshot, segment_of(box, snapshot, b"c/deep"))
     salvage(box, snapshot, tmp_path / "out", include=(b"/c/deep/er/7",))
     assert list(files_of(tmp_path / "out")) == ["c/deep/er/7"]
+
+
+@pytest.mark.parametrize("method", ["needs_gpu", "decodable"])
+def test_what_this_box_cannot_decode_is_named_and_nothing_else(
+    box: Rig, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+):
+    snapshot = box.save(source)
+    foreign = snapshot.records.index(snapshot.chunk_of(b"b/deep/er/3"))
+    is_gpu = method == "needs_gpu"
+    monkeypatch.setattr(ChunkTable, method, lambda _, chunk: (chunk == foreign) == is_gpu)
+    assert box.fails(snapshot, tmp_path / "no").code == "BOX_UNSUITABLE"
+    result = salvage(box, snapshot, tmp_path / "out")
+    assert [failure["code"] for failure in result["failures"]] == ["undecodable"]
+    assert (result["failed"], result["damaged"]) == (1, 0)
+    saved = files_of(source)
+    del saved["b/deep/er/3"]
+    assert files_of(tmp_path / "out") == saved
 
 
 PACKS = [PackRecord("packs/20261123T140200Z-k3f7qz/0-0-aaaa", 1 << 20, "crc32", "AAAAAA==")]

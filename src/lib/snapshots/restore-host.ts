@@ -96,7 +96,8 @@ export async function restoreHost(
       session: box.session,
       home: displayByteString(hello.home, 4096),
     })
-    checkDecoders(manifest, box)
+    // A salvage brings back what this box can decode, and names the rest.
+    if (!options.salvage) checkDecoders(manifest, box)
     report({kind: 'step', step: 'restore', state: 'started', host})
     const warnings = new BoxWarnings(report, host)
     let lost = 0
@@ -128,7 +129,8 @@ export async function restoreHost(
       seconds: (service.clock.now() - begun) / 1000,
     }
   }
-  const need = manifest.nvidia === null ? undefined : 'required'
+  const wish = options.salvage ? 'wanted' : 'required'
+  const need = manifest.nvidia === null ? undefined : wish
   return onBox(host, withNvcomp(service, need, manifest.id), write, signal)
 }
 
