@@ -76,7 +76,8 @@ function huntIn(python, name) {
   return new Promise((resolve) => {
     child.once('close', (code) => {
       const runs = /number_of_executed_units: (\d+)/.exec(text)?.[1]
-      process.stderr.write(code === 0 && runs ? `${name}: ${runs} runs\n` : text)
+      const peak = /peak_rss_mb: +(\d+)/.exec(text)?.[1]
+      process.stderr.write(code === 0 && runs ? `${name}: ${runs} runs, ${peak} MiB\n` : text)
       resolve(code === 0)
     })
   })
