@@ -127,6 +127,12 @@ function joined(ranges: readonly [number, number][]): [number, number][] {
   return result
 }
 
+/** A sealed pack begins with its header, and each of its records ends with a tag. */
+function fits({at, rawLength, stored}: ChunkRecord, {length, seal}: PackRecord): boolean {
+  const [header, tag] = seal === undefined ? [0, 0] : [128, 16]
+  return at >= header && at + stored <= length && stored <= rawLength + 88 + tag
+}
+
 class IndexChecks {
   readonly #packs: readonly PackRecord[] | undefined
   readonly #named = new Set<number>()
@@ -171,8 +177,7 @@ class IndexChecks {
     if (this.#hashes.has(rawHash)) throw damaged('a chunk stands there twice')
     if (this.#packs) {
       const pack = this.#packs[chunk.pack]
-      if (!pack || chunk.at + chunk.stored > pack.length)
-        throw damaged('a chunk lies outside the listed packs')
+      if (!pack || !fits(chunk, pack)) throw damaged('a chunk lies outside the listed packs')
       this.#named.add(chunk.pack)
     }
     if (chunk.delta) this.#difference(chunk, chunk.delta.base)

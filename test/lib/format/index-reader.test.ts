@@ -247,6 +247,22 @@ describe('a lying index is refused:', () => {
   })
 })
 
+describe('a chunk of a sealed pack', () => {
+  const sealed = PACKS.map((one) => ({...one, seal: Buffer.alloc(72).toString('base64')}))
+  const placed = (at: number, stored: number) => {
+    const lines = good()
+    for (const line of lines) if ('chunk' in line) set(line, {at: 128, stored: 190})
+    set(lines[2], {at, stored})
+    return pack(lines)
+  }
+
+  it('lies behind the header, and is longer than its frame by a tag at most', async () => {
+    await expect(read([placed(128, 204)], sealed)).resolves.not.toHaveLength(0)
+    await expect(read([placed(127, 204)], sealed)).rejects.toMatchObject(damaged)
+    await expect(read([placed(128, 205)], sealed)).rejects.toMatchObject(damaged)
+  })
+})
+
 describe('a path is refused as such:', () => {
   it.each([
     ...['..', 'a/../b', '/etc/passwd', 'b//c', 'b/', '.', './b', 'b/.'],
