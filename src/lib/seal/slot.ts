@@ -61,6 +61,9 @@ const base64 = (bytes: number) =>
   )
 const upTo = (most: number) => v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(most))
 
+/** 512 MiB, for scrypt takes 128·n·r bytes. */
+const MOST_SCRYPT = 2 ** 22
+
 const schema = v.pipe(
   v.object({
     format: v.literal(1),
@@ -86,6 +89,7 @@ const schema = v.pipe(
     sealed: base64(0),
   }),
   v.check(({kdf, kind}) => (kind === 'passphrase') === (kdf.name === 'scrypt')),
+  v.check(({kdf}) => kdf.name !== 'scrypt' || kdf.n * kdf.r <= MOST_SCRYPT),
 )
 
 /** The bytes of a slot object; INTEGRITY or FORMAT_NEWER for what cannot be tried. */

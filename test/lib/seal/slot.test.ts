@@ -92,6 +92,7 @@ describe('a hostile slot', () => {
     ['n that is no power of two', scrypt({n: 20_000})],
     ['n of 2^13', scrypt({n: 2 ** 13})],
     ['r of 17', scrypt({r: 17})],
+    ['a gigabyte of memory', scrypt({n: 2 ** 20, r: 8})],
     ['r of 0', scrypt({r: 0})],
     ['p of 5', scrypt({p: 5})],
     ['p of one and a half', scrypt({p: 1.5})],
