@@ -128,9 +128,9 @@ function joined(ranges: readonly [number, number][]): [number, number][] {
 }
 
 /** A sealed pack begins with its header, and each of its records ends with a tag. */
-function fits({at, rawLength, stored}: ChunkRecord, {length, seal}: PackRecord): boolean {
+function fits({at: start, rawLength, stored}: ChunkRecord, {length, seal}: PackRecord): boolean {
   const [header, tag] = seal === undefined ? [0, 0] : [128, 16]
-  return at >= header && at + stored <= length && stored <= rawLength + 88 + tag
+  return start >= header && start + stored <= length && stored <= rawLength + 88 + tag
 }
 
 class IndexChecks {
