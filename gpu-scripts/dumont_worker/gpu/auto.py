@@ -7,6 +7,7 @@ go on with what gets bytes into the store fastest.
 
 import contextlib
 import os
+import resource
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from .measuring import Sample
 
 _SAMPLE_MOST = 16
+BUSY = 0.6
+"""Where processors are idle more than this leaves, it is not the codec that all wait for."""
 _PATIENCE = 600.0
 """The package index of the box may be slow; the engines go on meanwhile."""
 
@@ -66,6 +69,7 @@ class Auto:
         self._box = box
         self._plan = plans(0)
         self._watch = watch
+        self._spent = _spent_by_engines()
         self._asking: threading.Thread | None = None
         self._directory: str | None = None
         self._gpu_plan = self._plan_with_gpu(plans)
@@ -90,17 +94,26 @@ class Auto:
         return True
 
     def decide(self) -> Change:
-        """Measures while nothing else works; says what to go on with."""
+        """Measures while nothing else works, the engines have ended; says what to go on with."""
         self._decided = True
         rates = self._watch.rates()
         box = self._box
-        if rates is not None and self._gpu_plan is not None:
+        if self._share_of_processors() < BUSY:
+            self._settle("the processors wait for files to be read, no codec helps that")
+        elif rates is not None and self._gpu_plan is not None:
             uses = [gpu_use(one, self._directory, box.native, box.gpus) for one in GPU_CODECS]
             self.choice = self._measured(rates, uses, self._gpu_plan)
             for use in uses:
                 if use.codec == self.choice.codec:
                     return Change(self._gpu_plan, use)
         return Change(self._plan, None)
+
+    def _share_of_processors(self) -> float:
+        """How busy the engines kept those processors that they could use."""
+        watch = self._watch
+        seconds = 0.0 if watch.since is None else watch.now() - watch.since
+        lanes = min(self._box.cpus, self._plan.engines * self._plan.threads)
+        return (_spent_by_engines() - self._spent) / max(seconds * lanes, 1e-9)
 
     def _measured(self, rates: Rates, uses: list[GpuUse], plan: MemoryPlan) -> Choice:
         from .measuring import measured  # noqa: PLC0415 - it brings all codecs
@@ -147,6 +160,12 @@ class Auto:
     def _sample(self) -> "list[Sample]":
         chunks = [chunk for unit in self._watch.units for chunk in _chunks(unit)]
         return chunks[:: max(1, len(chunks) // _SAMPLE_MOST)]
+
+
+def _spent_by_engines() -> float:
+    """Processor seconds of all children that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _chunks(unit: Stretch) -> "list[Sample]":

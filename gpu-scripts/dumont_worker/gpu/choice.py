@@ -65,7 +65,7 @@ def choose(measured: Sequence[Measured], uplink: float | None, sent: float | Non
 
     `uplink` is what the box can send, in bytes a second; None: not measured, and then nothing
     speaks for giving up portability. `sent` is what got through with the most portable codec, if
-    that was seen: less than codec and uplink allow means that files are not read any faster.
+    that was seen: what is missing to what codec and uplink allow, every codec will be short of.
     """
     found = {one.codec: one for one in measured if one.raw > 0 and one.stored > 0}
     candidates = [found[name] for name in BY_PORTABILITY if name in found]
@@ -78,9 +78,10 @@ def choose(measured: Sequence[Measured], uplink: float | None, sent: float | Non
     if uplink is None or uplink <= 0:
         return Choice(first.codec, f"{first.codec}: the uplink has not been measured yet")
     rates = {one.codec: one.until_stored(uplink) for one in candidates}
-    if sent is not None and sent / first.ratio * TIE < rates[first.codec]:
-        read = _rate(sent / first.ratio)
-        return Choice(first.codec, f"{first.codec}: files are read at {read}, no codec helps that")
+    if sent:
+        # Reading, packing and sending take their time of each byte, whatever codes it.
+        besides = max(0.0, first.ratio / sent - 1 / rates[first.codec])
+        rates = {codec: 1 / (1 / rate + besides) for codec, rate in rates.items()}
     best = max(rates.values())
     chosen = next(one for one in candidates if rates[one.codec] * TIE >= best)
     return Choice(chosen.codec, _explain(chosen, candidates, rates, uplink))

@@ -66,7 +66,12 @@ def _batches(sample: Sequence[Sample]) -> Iterator[list[Sample]]:
 
 
 def _on_cpu(batch: Sequence[Sample], codec: str, level: int) -> int:
-    return sum([encode_chunk(data, width, codec, level).length for data, width in batch if data])
+    stored = 0
+    for data, width in batch:
+        # Every chunk is hashed, whatever codes it.
+        blake3(data)
+        stored += encode_chunk(data, width, codec, level).length
+    return stored
 
 
 def _on_gpu(codec: GpuCodec, level: int) -> Callable[[Sequence[Sample]], int]:

@@ -41,8 +41,10 @@ class Watch:
     def __init__(self, room: int, now: Callable[[], float] = time.monotonic) -> None:
         self.units: deque[Stretch] = deque(maxlen=_UNITS)
         """The latest that were handed out."""
+        self.since: float | None = None
+        """When the first was, by `now`."""
         self._room = room
-        self._now = now
+        self.now = now
         self._lock = threading.Lock()
         self._coded = self._sent = 0
         # When the first byte was sent, what was coded and sent then; bytes waiting times seconds.
@@ -52,13 +54,14 @@ class Watch:
 
     def saw(self, unit: Stretch | Bundle) -> None:
         """Takes note of a unit that is handed out."""
+        self.since = self.since or self.now()
         if isinstance(unit, Stretch):
             self.units.append(unit)
 
     def count(self, coded: int, sent: int) -> None:
         """Takes note of what was coded and sent since the last time; negative when sent anew."""
         with self._lock:
-            now = self._now()
+            now = self.now()
             if self._begun is not None:
                 self._waited += max(0, self._coded - self._sent) * (now - self._last)
             self._coded += coded
