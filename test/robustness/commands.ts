@@ -8,8 +8,11 @@ import {commandLine, familyOf, whoStays} from './processes.js'
 import type {Tally} from './tally.js'
 import {trouble} from './trouble.js'
 
-/** How a command may end while the store misbehaves: never with a bug, never with a wrong word. */
-const IN_TROUBLE = [0, 65, 69, 75]
+/**
+ * How a command may end while the store misbehaves: never with a bug, never with a wrong word. 77: a key slot that was
+ * altered on its way opens nothing.
+ */
+const IN_TROUBLE = [0, 65, 69, 75, 77]
 
 export interface Surroundings {
   /** For everything it makes; empty. */

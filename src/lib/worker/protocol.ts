@@ -177,6 +177,12 @@ export function offProtocol(what: string): DumontError {
 
 /** What the worker reports as its failure, with its text made harmless; an unknown code is WORKER. */
 export function failureOf({code: name, message, hint, retry}: MessageOf<'error'>): DumontError {
+  // Nobody on this side interrupted it, or nobody would read this: it has not heard us for too long.
+  if (name === 'INTERRUPTED')
+    return new DumontError('UNREACHABLE', 'the worker gave up: it had not heard this machine', {
+      hint: 'was this machine asleep? run the command again: it continues',
+      retry: 'later',
+    })
   const probe = {name: 'DumontError', code: name}
   const known: ErrorCode = isDumontError(probe) ? probe.code : 'WORKER'
   return new DumontError(known, untrusted(message), {
