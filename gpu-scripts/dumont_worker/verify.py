@@ -6,22 +6,18 @@ That is this box's word: it saves the operator's machine the reading, and proves
 import queue
 import threading
 import time
-import zlib
-from base64 import b64encode
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
-from hashlib import md5
 from typing import Any
 
 from . import transfer
 from .entry import Entry
-from .errors import WorkerError, as_worker_error, integrity
+from .errors import WorkerError, as_worker_error
 from .frame import decode_ans_with, decode_frame, open_frame
-from .index import IndexReader, PackRecord, decode_packs
+from .index import IndexReader, decode_packs
 from .memory_plan import COORDINATOR, MIB
 from .native import BytesLike
+from .pack_verdict import Bases, Found, given, has_pin, numbers_of
 from .protocol import VerifyRequest
 from .restore import gpu_decoding
 from .restore_index import RENEWALS, ChunkTable, Signed, Urls, fetch_object
@@ -64,15 +60,6 @@ def run(link: Link, request: VerifyRequest, box: Box) -> dict[str, Any]:
     return verify.totals | {"seconds": round(time.monotonic() - started, 3)}
 
 
-@dataclass(slots=True)
-class _Found:
-    """What is wrong with one pack."""
-
-    reason: str | None = None
-    chunks: list[int] = field(default_factory=list)
-    bases: set[int] = field(default_factory=set)
-
-
 class _Verify:
     def __init__(self, link: Link, request: VerifyRequest) -> None:
         self._link = link
@@ -94,7 +81,7 @@ class _Verify:
                 self._table.add(line[1])
             if len(self._table) % 1024 == 0:
                 link.check()
-        self._todo = _numbers(request.ranges, len(self._packs))
+        self._todo = numbers_of(request.ranges, len(self._packs))
         wanted = set(self._todo)
         self._chunks: dict[int, list[int]] = {pack: [] for pack in self._todo}
         for chunk, pack in enumerate(self._table.pack):
@@ -152,7 +139,7 @@ class _Verify:
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
-            found = _Found(error.message, list(chunks))
+            found = Found(error.message, list(chunks))
         else:
             found, besides = self._check(number, signed, data)
         finally:
@@ -194,10 +181,10 @@ class _Verify:
                     self._urls.renew(key)
         raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
 
-    def _check(self, number: int, signed: Signed, data: memoryview) -> tuple[_Found, int]:
+    def _check(self, number: int, signed: Signed, data: memoryview) -> tuple[Found, int]:
         """Look at one pack's bytes; give what is wrong, and how much was read of other packs."""
-        found = _Found()
-        bases = _Bases(self._base)
+        found = Found()
+        bases = Bases(self._base)
         # Before anything else: decoding may use the frame's own memory.
         is_whole = has_pin(self._packs[number], data)
         chunks = self._chunks[number]
@@ -216,7 +203,7 @@ class _Verify:
             found.reason = "its bytes have changed outside the chunks in use"
         return found, bases.read
 
-    def _flaw(self, chunk: int, signed: Signed, data: memoryview, bases: "_Bases") -> str | None:
+    def _flaw(self, chunk: int, signed: Signed, data: memoryview, bases: "Bases") -> str | None:
         base = self._table.base(chunk)
         frame = self._frame(chunk, data)
         raw_hash, frame_hash = self._table.hashes(chunk)
@@ -257,46 +244,6 @@ class _Verify:
         raw_hash, frame_hash = self._table.hashes(chunk)
         seal = signed["seal"]
         unseal = seal and partial(opener(seal, "pack").open, self._table.at[chunk])
-        find = partial(_given, base)
+        find = partial(given, base)
         length = self._table.raw[chunk]
         return decode_frame(frame, raw_hash, length, frame_hash, find_base=find, unseal=unseal)
-
-
-class _Bases:
-    """What chunks of one pack differ from, the latest kept."""
-
-    def __init__(self, find: Callable[[int], tuple[int, BytesLike | None]]) -> None:
-        self._find = find
-        self._last: tuple[int, BytesLike | None] | None = None
-        self.read = 0
-
-    def get(self, chunk: int) -> BytesLike | None:
-        """Give a chunk's proven bytes; None when they cannot be had."""
-        if self._last is None or self._last[0] != chunk:
-            read, raw = self._find(chunk)
-            self.read += read
-            self._last = (chunk, raw)
-        return self._last[1]
-
-
-def has_pin(pack: PackRecord, data: memoryview) -> bool:
-    """Tell whether these are the bytes of a pack by the checksum that it was stored with."""
-    if pack.pin_kind == "crc32":
-        value = zlib.crc32(data).to_bytes(4, "big")
-    else:
-        value = md5(data, usedforsecurity=False).digest()
-    return b64encode(value).decode() == pack.pin_value
-
-
-def _given(base: BytesLike | None, _hash: bytes) -> BytesLike:
-    if base is None:
-        raise integrity("a difference that the index does not tell of")
-    return base
-
-
-def _numbers(ranges: Iterable[tuple[int, int]], count: int) -> list[int]:
-    """Give the numbers in ranges of first and last; raises WORKER."""
-    numbers = [number for first, last in ranges for number in range(first, min(last, count) + 1)]
-    if any(number >= count for number in numbers) or len(set(numbers)) != len(numbers):
-        raise WorkerError("WORKER", "the operator's machine asks for packs that are not there")
-    return numbers
