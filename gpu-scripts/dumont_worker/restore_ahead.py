@@ -53,8 +53,8 @@ def _payloads(task: "Task") -> Iterator[tuple[bytes, Payload]]:
         data = None if place is not None or base is not None else task.frame(pack, at, stored)
         if data is None:
             continue
-        unseal = task.unseal(pack, at)
         with contextlib.suppress(WorkerError):
+            unseal = task.unseal(pack, at)
             if unseal is None and parse_header(data).codec != "ans":
                 continue
             frame = open_frame(data, raw_hash, frame_hash, unseal)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed
 from gpu_box import GpuBox, gpu_box, impatient_worker
+from sealing import SealedStore
 from test_create import is_running, wait_until
 from test_create_gpu import descendants, tree, weights
 from test_restore_worker import restore_of
@@ -81,6 +82,21 @@ def test_chunks_that_wait_are_decoded_together_within_bounds(
     assert sum(count for count, _ in calls) == chunks > 8
     assert len(calls) <= chunks / 2
     assert max(length for _, length in calls) < HELD_MOST
+
+
+def test_what_is_sealed_is_opened_before_it_is_decoded_together(
+    large: Path, tmp_path: Path, gpu_box: GpuBox
+) -> None:
+    store = SealedStore()
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        created = operator.create(large, codec="ans", delta=False)
+        gpu_box.switch("count")
+        result = restored(operator, restore_of(operator, created, tmp_path / "out"))
+    store.close()
+    assert (result["failed"], store.broken_rules, operator.broken_rules) == (0, [], [])
+    assert_back(large, tmp_path / "out")
+    calls = calls_of(gpu_box, "decode")
+    assert sum(count for count, _ in calls) == created["index"]["chunks"] >= 2 * len(calls)
 
 
 @pytest.mark.parametrize("fault", ["kill@decode once", "corrupt@decode once", "error@cpu once"])
