@@ -1,6 +1,6 @@
 import type {Break} from './code.js'
 import type {Scene} from './explore.js'
-import {deletion, dueMarks} from './scenes.js'
+import {deletion, dueMarks, longIdle} from './scenes.js'
 
 /** A way to get the order of things wrong, and where that loses something. */
 export interface BrokenOrder {
@@ -43,6 +43,11 @@ const orders: readonly (readonly [
         to: 'new Set(doomed)',
       },
     ],
+  ],
+  [
+    'a create that does not look at its index again',
+    [{file: 'commit-check.ts', from: ', ...index.segments, index.packs]', to: ']\n  void index'}],
+    {scene: longIdle, preemptions: 1},
   ],
   [
     'a create that commits however long ago it looked',

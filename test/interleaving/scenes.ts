@@ -64,6 +64,17 @@ const longCreate: Scene = {
   leaps: [25 * HOUR, 61 * MINUTE],
 }
 
+export const longIdle: Scene = {
+  name: 'a create that finds nothing new and takes more than a day, a deletion, and a sweep',
+  begin: after(...TWO),
+  actors: (world) => [
+    creates('create', {a: 'apple', c: 'cherry'}),
+    removes('delete', idsIn(world)[0] ?? ''),
+    sweeps('sweep'),
+  ],
+  leaps: [25 * HOUR, 61 * MINUTE],
+}
+
 export const scenes: readonly Scene[] = [
   deletion,
   pruning,
@@ -71,6 +82,7 @@ export const scenes: readonly Scene[] = [
   twoPrunes,
   dueMarks,
   longCreate,
+  longIdle,
 ]
 
 /** A create that finds packs of a run that was cut off, and takes them up: here those of what was deleted. */

@@ -6,13 +6,14 @@ import {markedKeys} from './marks.js'
 import {unlistedPacks, unprovenObjects} from './presence.js'
 
 /**
- * The packs of a snapshot that cannot be relied on: not in the store as they must be, or marked for removal. Marks are read
+ * What a snapshot stands on and cannot rely on, its packs and its index: not in the store as it must be, or marked for removal:
+ * an index that was stored more than a day ago is as much nobody's as a pack, until its manifest is there. Marks are read
  * before the packs are looked for: a sweep removes a mark after its packs, so whichever of the two was still there is seen.
  * What is marked from then on is not swept before an hour has passed, and by then this snapshot's manifest is found.
  */
 export async function unreliablePacks(
   store: Store,
-  {inherited, own}: Pick<Checked, 'inherited' | 'own'>,
+  {index, inherited, own}: Pick<Checked, 'index' | 'inherited' | 'own'>,
   report: Report,
   signal?: AbortSignal,
 ): Promise<ReadonlySet<string>> {
@@ -23,11 +24,12 @@ export async function unreliablePacks(
     seen += length
     report({kind: 'transfer', progress: checking(seen, total)})
   }
+  const named = [...own, ...inherited, ...index.segments, index.packs]
   const [unlisted, unproven] = await Promise.all([
-    unlistedPacks(store, [...own, ...inherited], signal),
+    unlistedPacks(store, named, signal),
     unprovenObjects(store, own, count, signal),
   ])
-  const doomed = [...own, ...inherited].map(({key}) => key).filter((key) => marked.has(key))
+  const doomed = named.map(({key}) => key).filter((key) => marked.has(key))
   return new Set([...unlisted, ...unproven, ...doomed])
 }
 

@@ -24,10 +24,10 @@ export async function listLengths(
   return lengths
 }
 
-/** Packs that the store does not list with their length. */
+/** Packs, or other objects of their folders, that the store does not list with their length. */
 export async function unlistedPacks(
   store: Store,
-  packs: readonly PackRecord[],
+  packs: readonly Pick<PackRecord, 'key' | 'length'>[],
   signal?: AbortSignal,
 ): Promise<string[]> {
   const lengths = await listLengths(
