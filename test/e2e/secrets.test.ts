@@ -26,6 +26,8 @@ const PLANTED = {
   RUNPOD_API_KEY: 'planted-runpod-key-0123456789abcdef',
   VAST_API_KEY: 'planted-vast-key-0123456789abcdef',
 }
+/** Where keys were written because the operator said so. */
+const KEY_FILES = ['recovery', 'recovery-2', 'second.key', 'exported.key']
 const WRONG_SECRET = 'planted-wrong-secret-access-key'
 /** What a workspace holds; in a sealed store nothing of it can be read. */
 const CONTENT = 'planted-content-of-the-workspace'
@@ -54,8 +56,7 @@ whereBothAre('no secret is to be found', () => {
     await writeFile(inFolder('workspace/.env'), `TOKEN=${CONTENT}\n`)
     await writeFile(inFolder('workspace/weights'), randomBytes(20 << 20))
     const stop = hunt.watch([folder, operator.home], (pid) => operators.has(pid))
-    await everything()
-    stop()
+    await everything().finally(stop)
   })
   afterAll(async () => {
     await box?.close()
@@ -109,10 +110,29 @@ whereBothAre('no secret is to be found', () => {
     for (const command of ['list', 'show latest', 'verify latest --level decoded'])
       await run(['snapshot', ...command.split(' '), ...s3, '--json'], debug)
     await run(['doctor', ...ssh, '--json'], debug)
+    await everyKey(s3, debug)
+    expect(await run(create, debug)).toMatchObject({code: 0})
     // Failures tell most.
     await run(create, {...debug, AWS_SECRET_ACCESS_KEY: WRONG_SECRET})
     await run(create.with(create.indexOf(server.endpoint), 'http://127.0.0.1:1'), debug)
     await run(['snapshot', 'delete', 'latest', '--yes', ...s3], debug)
+  }
+
+  /** Makes, uses and replaces keys of every kind. A new kind belongs here, and its file among KEY_FILES. */
+  async function everyKey(s3: readonly string[], debug: Record<string, string>): Promise<void> {
+    await writeFile(inFolder('passphrase'), `${PLANTED.DUMONT_PASSPHRASE}\n`, {mode: 0o600})
+    const key = async (...argv: string[]) =>
+      expect(await run(['key', ...argv, ...s3], debug)).toMatchObject({code: 0})
+    await key('add', '--file', inFolder('second.key'), '--label', 'another machine')
+    await key('export', '--to', inFolder('exported.key'))
+    await key('add', '--passphrase-from', inFolder('passphrase'))
+    await key('list', '--json')
+    await key('rotate', '--yes', '--recovery-file', inFolder('recovery-2'))
+    // A machine without a key file: the passphrase in its environment opens the store.
+    const elsewhere = inFolder('elsewhere')
+    await mkdir(elsewhere)
+    const opened = await run(['snapshot', 'list', ...s3, '--json'], {...debug, HOME: elsewhere})
+    expect(opened).toMatchObject({code: 0})
   }
 
   async function plantAll(): Promise<void> {
@@ -128,8 +148,8 @@ whereBothAre('no secret is to be found', () => {
 
   /** What opens the stores: key files, recovery text, masters, and what was derived from them for each run. */
   async function plantKeys(): Promise<void> {
-    const files = [...(await keyFiles()), inFolder('recovery')]
-    expect(files).toHaveLength(3)
+    const files = [...(await keyFiles()), ...KEY_FILES.map(inFolder)]
+    expect(files).toHaveLength(KEY_FILES.length + 2)
     for (const file of files) {
       expect((await stat(file)).mode & 0o077).toBe(0)
       const text =
@@ -190,7 +210,8 @@ whereBothAre('no secret is to be found', () => {
         path.startsWith('.ssh') ||
         /^\.local\/share\/dumont\/keys\/.*\.key$/u.test(path),
     )
-    for (const name of ['box-tmp', 'tmp', 'cwd', 'store']) hunt.lookBelow(inFolder(name))
+    for (const name of ['box-tmp', 'tmp', 'cwd', 'elsewhere', 'store'])
+      hunt.lookBelow(inFolder(name))
     hunt.lookBelow(server.root)
     hunt.look('the log of sshd', box.log())
     for (const [number, {stderr, stdout}] of outcomes.entries()) {
