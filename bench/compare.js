@@ -132,11 +132,10 @@ function report(result, work) {
       ({isMet, name, text: value}) => `${isMet ? 'met ' : 'MISSED'}  ${name}: ${value}`,
     ),
     '',
-    `${file}.json, ${file}.svg`,
-    '',
   ]
   writeFileSync(`${file}.md`, text.join('\n'))
   process.stdout.write(text.join('\n'))
+  say(`${file}.json, .svg, .md`)
 }
 
 function chartOf(summary, circumstances) {
