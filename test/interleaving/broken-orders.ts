@@ -52,8 +52,8 @@ const orders: readonly (readonly [
   [
     'a create that commits however long ago it looked',
     [
-      {file: 'attempt-and-commit.ts', from: 'clock.now() - since < FRESH_MS', to: 'true'},
-      {file: 'attempt-and-commit.ts', from: 'clock.now() - since >= FRESH_MS', to: 'false'},
+      {file: 'commit-when-reliable.ts', from: 'clock.now() - since < FRESH_MS', to: 'true'},
+      {file: 'commit-when-reliable.ts', from: 'clock.now() - since >= FRESH_MS', to: 'false'},
     ],
     {preemptions: 3},
   ],

@@ -5,8 +5,7 @@ import {openRepository} from '../store/repository.js'
 import {offProtocol} from '../worker/protocol.js'
 import {sealForBox} from '../worker/requests.js'
 import type {TranscodeResult} from '../worker/results.js'
-import {commitManifest} from './commit.js'
-import {unreliablePacks} from './commit-check.js'
+import {commitWhenReliable} from './commit-when-reliable.js'
 import type {ConnectedBox} from './connect-worker.js'
 import {checkClaim, type Checked} from './create-claim.js'
 import {memoryFor} from './create-request.js'
@@ -175,12 +174,12 @@ function manifestOf(
 
 /** Commits when every pack is there and none is being removed. */
 async function commitChecked(
-  {checked, manifest}: Made,
+  made: Made,
   source: Manifest,
-  {report, store}: BoxService,
+  service: BoxService,
   signal?: AbortSignal,
 ): Promise<void> {
-  const lost = await unreliablePacks(store, checked, report, signal)
+  const lost = await commitWhenReliable(made, service, signal)
   if (lost.size > 0)
     throw new DumontError(
       'STORE_BUSY',
@@ -190,8 +189,4 @@ async function commitChecked(
         retry: 'later',
       },
     )
-  report({kind: 'step', step: 'verify', state: 'done'})
-  report({kind: 'step', step: 'commit', state: 'started'})
-  await commitManifest(store, manifest)
-  report({kind: 'step', step: 'commit', state: 'done', detail: manifest.id})
 }
