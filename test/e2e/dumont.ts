@@ -1,5 +1,6 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {mkdirSync} from 'node:fs'
+import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
@@ -105,9 +106,9 @@ export async function answered(
   }
 }
 
-/** What runs of this process alone remember in the shared home: stores of others had the same address before. */
+/** What runs of this process alone remember of the shared home: stores of others had the same address before. */
 function memoryOf(home: string): Record<string, string> {
-  const own = join(sharedHome(), `.runs/${process.pid}`)
+  const own = join(tmpdir(), `dumont-memory-${process.pid}`)
   return home === sharedHome()
     ? {XDG_DATA_HOME: join(own, 'share'), XDG_STATE_HOME: join(own, 'state')}
     : {}
