@@ -4,6 +4,7 @@ import itertools
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,16 @@ from .codecs.choose import encode_chunk
 from .create_messages import Chunk
 from .entry import ChunkRecord, Entry
 from .errors import WorkerError, as_worker_error
-from .frame import HEADER, decode_ans_with, decode_frame, encode_frame, open_frame
+from .frame import HEADER, decode_ans_with, decode_frame, encode_frame, open_frame, parse_header
+from .gpu.batch import HELD_MOST
+from .gpu.codec import Payload
 from .gpu.decoder import AnsDecoder
 from .gpu.use import gpu_use
 from .index import IndexReader, IndexSummary, IndexWriter, PackRecord, decode_packs, encode_packs
 from .index_upload import IndexUpload
 from .inheritance import fetch_checked
 from .memory_plan import COORDINATOR, GPU_CODEC, LARGEST_PACK, MIB
+from .native import BytesLike
 from .operator_desk import OperatorDesk
 from .pack_builder import BufferPool, PackBuilder, SealedPack
 from .planes import WIDTHS
@@ -27,11 +31,12 @@ from .protocol import TranscodeRequest
 from .seal import Sealer, opener
 from .serve import Box
 from .session import Link
+from .transcode_groups import Group, grouped, span_of
 from .upload import upload
 
 _THREADS_MOST = 8
-_THREAD = LARGEST_PACK + 20 * MIB
-"""A pack, a frame, and a chunk in every shape that it takes."""
+_THREAD = 2 * LARGEST_PACK + HELD_MOST + 12 * MIB
+"""What is fetched, what was decoded, a chunk in the shapes that it takes, and a pack."""
 _URLS = 3
 
 
@@ -47,7 +52,7 @@ def run(link: Link, request: TranscodeRequest, box: Box) -> dict[str, Any]:
     decode_ans_with(decoder)
     try:
         link.progress.phase("transfer")
-        return _Transcode(link, request, sealer).run() | {
+        return _Transcode(link, request, sealer, decoder).run() | {
             "seconds": round(time.monotonic() - started, 3)
         }
     finally:
@@ -55,12 +60,15 @@ def run(link: Link, request: TranscodeRequest, box: Box) -> dict[str, Any]:
 
 
 class _Transcode:
-    def __init__(self, link: Link, request: TranscodeRequest, sealer: Sealer | None) -> None:
+    def __init__(
+        self, link: Link, request: TranscodeRequest, sealer: Sealer | None, decoder: AnsDecoder
+    ) -> None:
         self._link = link
         self._request = request
         self._sealer = sealer
+        self._decoder = decoder
         self._desk = OperatorDesk(link, sealer is not None)
-        self._todo: queue.SimpleQueue[tuple[int, ChunkRecord]] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Group] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._failure: WorkerError | None = None
         self._numbers = itertools.count()
@@ -73,10 +81,13 @@ class _Transcode:
     def run(self) -> dict[str, Any]:
         """Codes anew what needs it, then writes the index."""
         reader = self._read()
+        found: Group = []
         for line in reader:
             self._link.check()
             if not isinstance(line, Entry) and line[1].codec == "ans":
-                self._todo.put(line)
+                found.append(line)
+        for group in grouped(found):
+            self._todo.put(group)
         self._code()
         self._link.progress.phase("index")
         return self._write(reader.scanned_at)
@@ -131,33 +142,57 @@ class _Transcode:
         builder = PackBuilder(pool, self._request.pin, lambda: next(numbers), send, self._sealer)
         while not self._ended.is_set():
             try:
-                number, record = self._todo.get_nowait()
+                group = self._todo.get_nowait()
             except queue.Empty:
                 builder.seal()
                 return
-            frame = self._fetch(record)
-            raw = decode_frame(frame, record.hash, record.raw)
-            # Without planes a payload begins with the width that was coded.
-            width = WIDTHS.get(record.transform) or frame[HEADER]
-            encoded = encode_chunk(raw, width, "auto", self._request.level)
-            place = builder.add(encode_frame(record.raw, record.hash, encoded))
-            self._moved[number] = Chunk(
-                record.hash, record.raw, *place, encoded.transform, encoded.codec
-            )
-            self._link.progress.add(raw=record.raw, stored=place.stored)
+            for (number, record), frame, raw in self._decoded(group):
+                # Without planes a payload begins with the width that was coded.
+                width = WIDTHS.get(record.transform) or frame[HEADER]
+                encoded = encode_chunk(raw, width, "auto", self._request.level)
+                place = builder.add(encode_frame(record.raw, record.hash, encoded))
+                self._moved[number] = Chunk(
+                    record.hash, record.raw, *place, encoded.transform, encoded.codec
+                )
+                self._link.progress.add(raw=record.raw, stored=place.stored)
 
-    def _fetch(self, record: ChunkRecord) -> memoryview:
-        """Gives a frame, proven to be the one that was stored."""
-        key, span = self._packs[record.pack].key, (record.at, record.at + record.stored - 1)
+    def _decoded(
+        self, group: Group
+    ) -> Iterator[tuple[tuple[int, ChunkRecord], memoryview, BytesLike]]:
+        """Gives each chunk of a group, its frame and its proven raw bytes."""
+        frames = self._fetch(group)
+        payloads: dict[bytes, Payload] = {}
+        for (_, record), frame in zip(group, frames, strict=True):
+            header = parse_header(frame)
+            # Of what is not as the index says, decoding it alone will tell.
+            if (header.codec, header.length, header.raw_length) == ("ans", len(frame), record.raw):
+                data = frame[header.header_length :]
+                payloads[record.hash] = Payload(data, header.transform, record.raw)
+        raws = self._decoder.together(payloads)
+        for one, frame in zip(group, frames, strict=True):
+            record = one[1]
+            raw: BytesLike | None = raws.pop(record.hash, None)
+            yield one, frame, raw or decode_frame(frame, record.hash, record.raw)
+
+    def _fetch(self, group: Group) -> list[memoryview]:
+        """Gives the frames of a group, each proven to be the one that was stored."""
+        key, (start, end) = self._packs[group[0][1].pack].key, span_of(group)
         for _ in range(_URLS):
             try:
                 signed = self._desk.fetch(key)
-                stored = transfer.get(signed, span, None, None, self._ended)
-                seal = signed["seal"]
-                unseal = seal and partial(opener(seal, "pack").open, record.at)
-                return open_frame(stored, record.hash, record.frame, unseal)
+                stored = memoryview(transfer.get(signed, (start, end - 1), None, None, self._ended))
             except transfer.UrlExpired:
                 continue
+            sealed = opener(signed["seal"], "pack") if signed["seal"] else None
+            return [
+                open_frame(
+                    stored[one.at - start : one.at - start + one.stored],
+                    one.hash,
+                    one.frame,
+                    None if sealed is None else partial(sealed.open, one.at),
+                )
+                for _, one in group
+            ]
         raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
 
     def _write(self, scanned_at: int) -> dict[str, Any]:
