@@ -118,7 +118,7 @@ class IndexWriter:
             "cutter": CUTTER,
             "scannedAt": str(self._scanned_at),
         }
-        self._batch = bytearray(_line(header))
+        self._batch = bytearray(json_line(header))
         self._header = self._raw = len(self._batch)
 
     def _write(self, line: bytes) -> None:
@@ -202,8 +202,8 @@ class IndexReader:
         number = -1
         for number, data in enumerate(self._segments):
             try:
-                lines = _lines(data)
-                self._take_header(_first(lines), number)
+                lines = json_lines(data)
+                self._take_header(first_line(lines), number)
                 for line in lines:
                     if isinstance(line, Entry):
                         yield self._take_entry(line)
@@ -231,7 +231,7 @@ class IndexReader:
         )
 
     def _take_header(self, line: Json, number: int) -> None:
-        _check_header(line, "index", self._snapshot)
+        check_header(line, "index", self._snapshot)
         if type(line.get("segment")) is not int or line["segment"] != number:
             raise integrity("another segment than asked for")
         scanned_at = wide(line.get("scannedAt"))
@@ -311,7 +311,7 @@ def _as_member(entry: Entry, root: int, path: bytes) -> tuple[object, ...]:
 
 def read_segment(data: bytes) -> Iterator[tuple[int, ChunkRecord] | Entry]:
     """Yields the lines of one segment, each checked by itself; raises INTEGRITY."""
-    lines = _lines(data)
+    lines = json_lines(data)
     next(lines, None)
     for line in lines:
         if isinstance(line, Entry):
@@ -324,7 +324,7 @@ def read_chunks(data: bytes, snapshot: str) -> tuple[int, Iterator[tuple[int, Ch
     """Gives when a segment's scan began, in ns, and its chunks: entries are passed over unread."""
     first, *lines = _gunzip(data).split("\n")
     header = _object(first)
-    _check_header(header, "index", snapshot)
+    check_header(header, "index", snapshot)
     # Every writer that begins entries as this one does gets by without parsing them.
     others = (_object(line) for line in lines if not line.startswith(_ENTRY))
     return wide(header.get("scannedAt")), (decode_chunk_record(o) for o in others if "chunk" in o)
@@ -332,11 +332,16 @@ def read_chunks(data: bytes, snapshot: str) -> tuple[int, Iterator[tuple[int, Ch
 
 def encode_packs(snapshot: str, packs: Iterable[PackRecord]) -> bytes:
     """Gives the object `index/<id>/packs`."""
-    lines = [_line({"kind": "packs", "format": 1, "snapshot": snapshot})]
+    lines = [json_line({"kind": "packs", "format": 1, "snapshot": snapshot})]
     for number, pack in enumerate(packs):
         pin = {"kind": pack.pin_kind, "value": pack.pin_value}
         fields = {"pack": number, "key": pack.key, "length": pack.length, "pin": pin}
-        lines.append(_line(fields if pack.seal is None else fields | {"seal": pack.seal}))
+        lines.append(json_line(fields if pack.seal is None else fields | {"seal": pack.seal}))
+    return compressed(lines)
+
+
+def compressed(lines: Iterable[bytes]) -> bytes:
+    """Gives an object of the index; equal lines give equal objects."""
     gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
     return gzip.compress(b"".join(lines)) + gzip.flush()
 
@@ -347,8 +352,8 @@ _PIN_LENGTHS = {"crc32": 4, "md5": 16}
 
 def decode_packs(data: bytes, snapshot: str, sealed: bool = False) -> list[PackRecord]:
     """Reads a snapshot's list of packs, all of them `sealed` or none; raises INTEGRITY."""
-    lines = _lines(data)
-    _check_header(_first(lines), "packs", snapshot)
+    lines = json_lines(data)
+    check_header(first_line(lines), "packs", snapshot)
     packs: list[PackRecord] = []
     keys: set[str] = set()
     for line in lines:
@@ -362,7 +367,7 @@ def decode_packs(data: bytes, snapshot: str, sealed: bool = False) -> list[PackR
         if type(length) is not int or not 0 < length <= PACK_MAX:
             raise integrity(f"pack list of {snapshot}: impossible length")
         keys.add(key)
-        packs.append(PackRecord(key, length, *_pin(pin), _seal(line, sealed)))
+        packs.append(PackRecord(key, length, *read_pin(pin), _seal(line, sealed)))
     return packs
 
 
@@ -375,7 +380,8 @@ def _seal(line: Json, sealed: bool) -> str | None:
     return None if seal is None else str(seal)
 
 
-def _pin(pin: object) -> tuple[str, str]:
+def read_pin(pin: object) -> tuple[str, str]:
+    """Gives kind and value of a checksum; raises INTEGRITY."""
     kind = pin.get("kind") if isinstance(pin, dict) else None
     if not isinstance(pin, dict) or type(kind) is not str or kind not in _PIN_LENGTHS:
         raise integrity("a pack without checksum")
@@ -385,7 +391,8 @@ def _pin(pin: object) -> tuple[str, str]:
     return kind, str(value)
 
 
-def _check_header(line: Json, kind: str, snapshot: str) -> None:
+def check_header(line: Json, kind: str, snapshot: str) -> None:
+    """Refuses what is not the first line of such an object; INTEGRITY, FORMAT_NEWER."""
     if line.get("kind") != kind or type(line.get("format")) is not int:
         raise integrity(f"not the first line of {kind}")
     if line["format"] != 1:
@@ -398,7 +405,8 @@ def _check_header(line: Json, kind: str, snapshot: str) -> None:
         raise integrity("belongs to another snapshot")
 
 
-def _line(value: object) -> bytes:
+def json_line(value: object) -> bytes:
+    """Gives one line of an object of the index."""
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
@@ -409,13 +417,15 @@ def _no_constant(name: str) -> None:
 _parse = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
-def _lines(data: bytes) -> Iterator[Json | Entry]:
+def json_lines(data: bytes) -> Iterator[Json | Entry]:
+    """Reads the lines of an object of the index; raises INTEGRITY."""
     for line in _gunzip(data).split("\n"):
         quick = quick_entry(line) if line.startswith(_ENTRY) else None
         yield quick or _object(line)
 
 
-def _first(lines: Iterator[Json | Entry]) -> Json:
+def first_line(lines: Iterator[Json | Entry]) -> Json:
+    """Takes the header off."""
     line = next(lines, None)
     return line if isinstance(line, dict) else {}
 

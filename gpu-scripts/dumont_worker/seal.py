@@ -18,7 +18,7 @@ from .native import BytesLike
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-Kind = Literal["pack", "segment", "packs"]
+Kind = Literal["pack", "segment", "packs", "groups"]
 CAPABILITY = "aes-256-gcm"
 HEADER = 128
 """Bytes of a sealed object before its first record."""
@@ -27,7 +27,7 @@ TAG = 16
 """Bytes by which a record is longer than what it holds."""
 SEAL = 72
 """Bytes of what lists say to open an object: the parts of its header that nobody could guess."""
-_KINDS: dict[Kind, int] = {"pack": 1, "segment": 2, "packs": 3}
+_KINDS: dict[Kind, int] = {"pack": 1, "segment": 2, "packs": 3, "groups": 6}
 _PR_SET_DUMPABLE = 4
 
 
