@@ -1,8 +1,8 @@
 import type {KeyPlace} from '../keys/open-keyed.js'
 import {readKeys} from '../keys/opened-keys.js'
 import {nameOfSlot} from '../keys/slot-name.js'
-import type {SlotList} from '../keys/slots.js'
-import {unlock} from '../keys/unlock.js'
+import {readSlots, type SlotList} from '../keys/slots.js'
+import {type Locked, unlock} from '../keys/unlock.js'
 import {openRepository} from '../store/repository.js'
 import type {Store} from '../store/store.js'
 import {bad, type Finding, good, note} from './finding.js'
@@ -25,10 +25,11 @@ export async function checkKeys(
         ),
       ]
     const {list} = await readKeys(store, place, signal)
+    const again = () => readSlots(store, repository.id, signal)
     return [
       good('keys', `the store is ${repository.protection} and opened by ${namesOf(list)}`),
       ...oddities(list),
-      await wayIn(list, place, {repository: repository.id, url: store.url}),
+      await wayIn(list, place, {again, repository: repository.id, url: store.url}),
       ...wayBack(list),
     ]
   } catch (error) {
@@ -49,11 +50,7 @@ function oddities({isCut, unusable}: SlotList): readonly Finding[] {
   ]
 }
 
-async function wayIn(
-  list: SlotList,
-  {sources}: KeyPlace,
-  of: {readonly repository: string; readonly url: string},
-): Promise<Finding> {
+async function wayIn(list: SlotList, {sources}: KeyPlace, of: Locked): Promise<Finding> {
   const {ask: _, ...silent} = sources
   try {
     const {slot, what} = await unlock(list, silent, of)

@@ -6,7 +6,7 @@ import {openRepository} from '../store/repository.js'
 import type {Store} from '../store/store.js'
 import {readSecretFile} from './secret-file.js'
 import {readSlots} from './slots.js'
-import {openWith, type Unlocked} from './unlock.js'
+import {openSurely, type Unlocked} from './unlock.js'
 
 /** A store that was opened once more from nothing but itself and what is at hand. */
 export interface ColdUnlock {
@@ -32,8 +32,9 @@ export async function coldUnlock(
   const bytes = file === undefined ? undefined : await readSecretFile(file)
   if (file !== undefined && !bytes) throw new DumontError('KEY', `${file} is not there any more`)
   const secret = bytes ? ({kind: 'drawn', bytes} as const) : unlocked.secret
-  const {slots} = await readSlots(store, repository.id, signal)
-  const found = await openWith(slots, secret)
+  const again = () => readSlots(store, repository.id, signal)
+  const {slots} = await again()
+  const found = await openSurely(slots, secret, again)
   if (!found || found.keyring.masters.at(-1)?.id !== keyring.masters.at(-1)?.id)
     throw new DumontError('KEY', `${what} does not open ${store.url} any more`, {
       hint: 'somebody removed its slot or rotated the keys: dumont key list',

@@ -82,9 +82,10 @@ async function openExisting(
     await refuseDowngrade(store, repository, place.sources)
     return {repository, store}
   }
-  const slots = await readSlots(store, repository.id, signal)
+  const again = () => readSlots(store, repository.id, signal)
+  const slots = await again()
   try {
-    const of = {repository: repository.id, url: store.url}
+    const of = {again, repository: repository.id, url: store.url}
     const unlocked = await unlock(slots, place.sources, of)
     return {repository, unlocked, store: withKeys(store, repository, unlocked, place)}
   } catch (error) {

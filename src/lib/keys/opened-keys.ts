@@ -46,6 +46,7 @@ export async function openKeysOf(
   signal?: AbortSignal,
 ): Promise<OpenedKeys> {
   const read = await readKeys(store, place, signal)
-  const of = {repository: read.repository.id, url: store.url}
+  const again = () => readSlots(store, read.repository.id, signal)
+  const of = {again, repository: read.repository.id, url: store.url}
   return {...read, place, unlocked: await unlock(read.list, place.sources, of)}
 }

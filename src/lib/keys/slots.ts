@@ -15,14 +15,19 @@ export interface SlotList {
   readonly isCut: boolean
 }
 
-/** Reads the first 64 slots, none of more than 64 KiB. */
+/** Reads the first 64 slots, none of more than 64 KiB; once more what cannot be used, for it may have been altered on its way. */
 export async function readSlots(
   store: Store,
   repository: string,
   signal?: AbortSignal,
 ): Promise<SlotList> {
   const {found, isCut} = await listSlots(store, signal)
-  const read = await Promise.all(found.map((each) => readSlot(store, repository, each, signal)))
+  const read = await Promise.all(
+    found.map(async (each) => {
+      const slot = await readSlot(store, repository, each, signal)
+      return 'reason' in slot ? readSlot(store, repository, each, signal) : slot
+    }),
+  )
   return {
     slots: read.flatMap((each) => ('reason' in each ? [] : [each])),
     unusable: read.flatMap((each) => ('reason' in each ? [each] : [])),

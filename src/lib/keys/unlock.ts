@@ -1,6 +1,6 @@
 import {DumontError, isDumontError} from '../errors.js'
 import type {Keyring} from '../seal/keyring.js'
-import {openSlot, type Secret, type Slot} from '../seal/slot.js'
+import {openSlot, type Secret, serialiseSlot, type Slot} from '../seal/slot.js'
 import {nameOfSlot} from './slot-name.js'
 import type {SlotList} from './slots.js'
 import {type AtHand, keysAtHand, type KeySources, typedSecret} from './sources.js'
@@ -15,15 +15,23 @@ export interface Unlocked extends AtHand {
 const MOST_PASSPHRASE_SLOTS = 8
 const ATTEMPTS = 3
 
+/** The store whose slots are opened. */
+export interface Locked {
+  readonly repository: string
+  readonly url: string
+  /** Reads the slots once more. */
+  readonly again: () => Promise<SlotList>
+}
+
 /** Opens a store with what is at hand, or by asking; rejects with KEY, naming what was tried and what would do. */
 export async function unlock(
   list: SlotList,
   sources: KeySources,
-  {repository, url}: {readonly repository: string; readonly url: string},
+  {again, repository, url}: Locked,
 ): Promise<Unlocked> {
   const tried: string[] = []
   for await (const key of keysAtHand(sources, repository)) {
-    const found = await openWith(list.slots, key.secret)
+    const found = await openSurely(list.slots, key.secret, again)
     if (found) return {...key, ...found}
     tried.push(key.what)
   }
@@ -32,11 +40,40 @@ export async function unlock(
     const text = await sources.ask?.(list.slots, attempt)
     if (text === undefined || text === '') break
     const secret = typedSecret(text)
-    const found = await openWith(list.slots, secret)
+    const found = await openSurely(list.slots, secret, again)
     if (found) return {what: 'what was typed', secret, ...found}
     if (attempt === 1) tried.push('what was typed')
   }
   throw shut(list, tried, url)
+}
+
+/**
+ * As `openWith`. A slot that was altered on its way looks like one for another key, or like one that somebody tampered with: before
+ * that is believed, the slots are read once more, and those tried that read otherwise.
+ */
+export async function openSurely(
+  slots: readonly Slot[],
+  secret: Secret,
+  again: () => Promise<SlotList>,
+): Promise<Opened | undefined> {
+  let tampered: unknown
+  try {
+    const found = await openWith(slots, secret)
+    if (found) return found
+  } catch (error) {
+    tampered = error
+  }
+  const seen = new Set(slots.map((slot) => serialiseSlot(slot).toString()))
+  const others = (await again()).slots.filter((slot) => !seen.has(serialiseSlot(slot).toString()))
+  const found = await openWith(others, secret)
+  if (!found && tampered) throw tampered
+  return found
+}
+
+/** What a secret opened. */
+interface Opened {
+  readonly keyring: Keyring
+  readonly slot: Slot
 }
 
 /**
@@ -46,8 +83,8 @@ export async function unlock(
 export async function openWith(
   slots: readonly Slot[],
   secret: Secret,
-): Promise<{readonly keyring: Keyring; readonly slot: Slot} | undefined> {
-  let best: {readonly keyring: Keyring; readonly slot: Slot} | undefined
+): Promise<Opened | undefined> {
+  let best: Opened | undefined
   let tampered: DumontError | undefined
   for (const slot of triable(slots, secret)) {
     try {

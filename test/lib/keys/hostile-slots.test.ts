@@ -1,4 +1,10 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {randomBytes} from 'node:crypto'
+import {rm} from 'node:fs/promises'
+import {checkKeys} from '../../../src/lib/checkup/check-keys.js'
+import {addSlot} from '../../../src/lib/keys/add-slot.js'
+import {coldUnlock} from '../../../src/lib/keys/cold-unlock.js'
+import {openKeyedStore} from '../../../src/lib/keys/open-keyed.js'
 import {readSlots} from '../../../src/lib/keys/slots.js'
 import {triable, unlock} from '../../../src/lib/keys/unlock.js'
 import type {Store} from '../../../src/lib/store/store.js'
@@ -40,7 +46,7 @@ describe('slots that somebody else put into the bucket', () => {
     ])
   })
 
-  test('by the thousand are read up to the sixty-fourth', async () => {
+  test('by the thousand are read up to the sixty-fourth, and none more than twice', async () => {
     const read: string[] = []
     let listed = 0
     const store = {
@@ -57,7 +63,7 @@ describe('slots that somebody else put into the bucket', () => {
       },
     } as unknown as Store
     const {isCut, slots, unusable} = await readSlots(store, 'a'.repeat(32))
-    expect([slots.length, unusable.length, isCut, read.length]).toEqual([0, 64, true, 64])
+    expect([slots.length, unusable.length, isCut, read.length]).toEqual([0, 64, true, 128])
     expect(listed).toBeLessThan(100)
   })
 
@@ -101,7 +107,7 @@ describe('slots that somebody else put into the bucket', () => {
     const place = {ask, directory: '/none'}
     const of = {repository: repository?.id ?? '', url: 'memory:'}
     const list = await readSlots(world.store, of.repository)
-    await expect(unlock(list, place, of)).rejects.toMatchObject({
+    await expect(unlock(list, place, {...of, again: async () => list})).rejects.toMatchObject({
       code: 'KEY',
       message: expect.stringContaining('no key slot'),
     })
@@ -115,5 +121,64 @@ describe('slots that somebody else put into the bucket', () => {
       slots: [expect.anything()],
       unusable: [],
     })
+  })
+})
+
+describe('a slot that was altered on its way', () => {
+  /** The store, as it answers when so many readings of a slot are altered. */
+  const altering = (times: number, alter: (text: string) => string): Store => {
+    let left = times
+    return new Proxy(world.store, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name)
+        if (typeof value !== 'function') return value
+        if (name !== 'get') return value.bind(target) as unknown
+        return async (key: string) => {
+          const bytes = await target.get(key)
+          if (!key.startsWith('keys/') || left === 0) return bytes
+          left -= 1
+          return Buffer.from(alter(Buffer.from(bytes).toString()))
+        }
+      },
+    })
+  }
+  const other = (digit: string) => (digit === '0' ? '1' : '0')
+  const ways: readonly (readonly [string, (text: string) => string])[] = [
+    ['cannot be parsed', (text) => text.replace('{', '[')],
+    ['has another name', (text) => text.replace(/(?<="slot":")./, other)],
+    ['seems to be of another store', (text) => text.replace(/(?<="repository":")./, other)],
+    ['seems to be for another key', (text) => text.replace(/(?<="commitment":")./, other)],
+    ['seems to be tampered with', (text) => text.replace(/(?<="sealed":")./, other)],
+    ['was cut', (text) => text.slice(0, 100)],
+  ]
+
+  test.each(ways)('so that it %s opens when it is read once more', async (_what, alter) => {
+    await world.begin()
+    const {unlocked} = await openKeyedStore(altering(1, alter), world.place())
+    expect(unlocked?.isOwn).toBe(true)
+    if (!unlocked) throw new Error('not unlocked')
+    await coldUnlock(altering(1, alter), unlocked, randomBytes)
+    expect(await checkKeys(altering(1, alter), world.place())).toContainEqual(
+      expect.objectContaining({state: 'good', what: 'key'}),
+    )
+  })
+
+  test.each(ways)('for good so that it %s opens nothing', async (_what, alter) => {
+    await world.begin()
+    const always = altering(Number.POSITIVE_INFINITY, alter)
+    await expect(openKeyedStore(always, world.place())).rejects.toMatchObject({
+      code: expect.stringMatching(/^(?:KEY|INTEGRITY)$/),
+    })
+  })
+
+  test('opens to words that were typed', async () => {
+    const {repository} = await world.begin()
+    const opened = await world.keys()
+    await addSlot(opened, {kind: 'passphrase', text: 'open sesame'})
+    await rm(world.fileOf(repository?.id ?? ''))
+    const alter = (text: string) => text.replace(/(?<="commitment":")./, other)
+    const ask = async () => 'open sesame'
+    const {unlocked} = await openKeyedStore(altering(2, alter), world.place('laptop', {ask}))
+    expect(unlocked?.what).toBe('what was typed')
   })
 })
