@@ -75,6 +75,17 @@ export const codecFlags = {
   }),
 }
 
+/** How much may be lost in the store and come back all the same. */
+export const parityFlags = {
+  parity: Flags.integer({
+    helpValue: 'N',
+    max: 4,
+    min: 0,
+    summary:
+      'store parity, so that any N lost or damaged packs of a group come back [default: 0] (DUMONT_PARITY)',
+  }),
+}
+
 /** Whether GPUs may be used. */
 export const gpuFlags = {
   gpu: Flags.boolean({

@@ -6,10 +6,12 @@ import {damaged, newer} from './integrity.js'
 /** Most bytes of an index object after decompression. */
 const LIMIT = 67_108_864
 
+export type LineKind = 'groups' | 'index' | 'packs'
+
 /** The lines of a gzip'd object, its first line checked; INTEGRITY or FORMAT_NEWER. */
 export async function readJsonLines(
   object: Uint8Array,
-  kind: 'index' | 'packs',
+  kind: LineKind,
   snapshot: string,
 ): Promise<{header: Fields; lines: Generator<Fields>}> {
   const {header, lines} = await readTextLines(object, kind, snapshot)
@@ -19,7 +21,7 @@ export async function readJsonLines(
 /** The same, with lines that nobody has parsed yet. */
 export async function readTextLines(
   object: Uint8Array,
-  kind: 'index' | 'packs',
+  kind: LineKind,
   snapshot: string,
 ): Promise<{header: Fields; lines: Generator<string>}> {
   const lines = split(await inflate(object))

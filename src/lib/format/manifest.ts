@@ -93,11 +93,15 @@ const manifest = v.object({
     codecs: v.record(text, v.object({raw: count, stored: count})),
     // Manifests of releases that made no differences lack it.
     delta: v.exactOptional(v.object({raw: count, stored: count, alone: count})),
+    // Of parity objects; absent where none was written.
+    parity: v.exactOptional(count),
   }),
   seconds: v.object({scan: seconds, transfer: seconds, total: seconds}),
   index: v.object({
     segments: v.pipe(v.array(object), v.minLength(1)),
     packs: object,
+    // Absent in snapshots without parity.
+    groups: v.exactOptional(object),
     entries: count,
     chunks: count,
     merkle: hex(64),
@@ -171,6 +175,8 @@ function mismatch({id, index, sequence, parent}: Manifest): string | undefined {
   if (index.packs.key !== `index/${id}/packs`) return "the list of packs is not this snapshot's"
   if (index.segments.some(({key}, n) => key !== `index/${id}/${n}`))
     return "an index segment is not this snapshot's, or out of order"
+  if (index.groups && index.groups.key !== `index/${id}/groups`)
+    return "the list of groups is not this snapshot's"
   if (parent && (sequence === 1 || parent.id === id)) return 'its parent cannot be what it says'
   return undefined
 }

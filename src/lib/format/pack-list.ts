@@ -35,11 +35,12 @@ function packRecord(line: Fields, number: number): PackRecord {
   if (typeof key !== 'string' || !KEY.test(key)) throw damaged("not a pack's key")
   const length = wholeNumber(line, 'length', PACK_MAX)
   if (length === 0) throw damaged('an empty pack')
-  return {key, length, pin: pin(line['pin']), ...sealIn(line)}
+  return {key, length, pin: pinIn(line), ...sealIn(line)}
 }
 
-function pin(value: unknown): PackRecord['pin'] {
-  if (!isFields(value)) throw damaged('a pack without checksum')
+/** The checksum that a line names; INTEGRITY for what cannot be one. */
+export function pinIn({pin: value}: Fields): PackRecord['pin'] {
+  if (!isFields(value)) throw damaged('an object without checksum')
   const kind = value['kind']
   if (kind !== 'crc32' && kind !== 'md5') throw damaged('a checksum of unknown kind')
   const bytes = fromBase64(value['value'])

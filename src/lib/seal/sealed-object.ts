@@ -14,6 +14,7 @@ const KINDS: Readonly<Record<OwnKind | SealedKind, number>> = {
   packs: 3,
   manifest: 4,
   record: 5,
+  groups: 6,
 }
 const MAGIC = Buffer.from('dmtS\u0001', 'latin1')
 const KIND = 5

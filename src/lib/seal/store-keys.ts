@@ -2,7 +2,7 @@
 export type Protection = 'authenticated' | 'sealed'
 
 /** Kinds of sealed objects that boxes write and read. */
-export type SealedKind = 'pack' | 'packs' | 'segment'
+export type SealedKind = 'groups' | 'pack' | 'packs' | 'segment'
 
 /** Objects that only the operator's machine writes and reads. */
 export type OwnKind = 'manifest' | 'record'

@@ -20,6 +20,8 @@ export interface Settings {
   /** Whether GPUs may compress, and NVIDIA's nvCOMP be installed for it; default true. */
   readonly gpu?: boolean
   readonly delta?: 'auto' | 'off'
+  /** How many lost packs of a group can be made again; default none. */
+  readonly parity?: number
   readonly exclude?: readonly string[]
   readonly excludeCaches?: boolean
   /** Lifecycle rules that the credentials may not read are known to be harmless. */
@@ -61,7 +63,7 @@ export async function loadSettings({
   const profiles = profile === undefined ? [] : profileLayers(profile, chosen, files)
   const layer = overlay([...given, ...profiles, ...inFiles])
   const {parts, memory, codec, delta, exclude, excludeCaches, gpu} = layer.values
-  const {lifecycleAcknowledged, survives} = layer.values
+  const {lifecycleAcknowledged, parity, survives} = layer.values
   return {
     store: locateStore(layer, {kind: 'directory', path: path.join(directories.data, 'store')}),
     directories,
@@ -76,6 +78,7 @@ export async function loadSettings({
     ...(codec !== undefined && {codec}),
     ...(gpu !== undefined && {gpu}),
     ...(delta !== undefined && {delta}),
+    ...(parity !== undefined && {parity}),
     ...(exclude !== undefined && {exclude}),
     ...(excludeCaches !== undefined && {excludeCaches}),
     ...(lifecycleAcknowledged !== undefined && {lifecycleAcknowledged}),

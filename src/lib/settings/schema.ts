@@ -3,6 +3,7 @@ import {parseBytes} from '../bytes.js'
 import {parseStoreAddress, type StoreAddress, STORE_FORMS} from './store-address.js'
 
 const LEAST_MEMORY = 64 * 1024 * 1024
+const MOST_PARITY = 4
 
 /** Every setting: how it must look, in words that complete "must be …", and what it becomes. */
 export const FIELDS = {
@@ -49,6 +50,10 @@ export const FIELDS = {
   ),
   gpu: yesOrNo(),
   delta: form('auto or off', v.picklist(['auto', 'off'])),
+  parity: form(
+    'a whole number from 0 to 4',
+    v.pipe(v.union([v.number(), digits()]), v.integer(), v.minValue(0), v.maxValue(MOST_PARITY)),
+  ),
   exclude: form('a list of patterns', v.array(v.string())),
   excludeCaches: yesOrNo(),
   keyFile: form('the path of a key file', v.pipe(v.string(), v.regex(/^[^\0]{1,4096}$/))),

@@ -283,6 +283,7 @@ describe('settings', () => {
 
   describe('that are wrong', () => {
     test.each([
+      [{parity: 5}, /^--parity must be a whole number from 0 to 4, not 5$/],
       [{parts: 0}, /^--parts must be a whole number from 1 to 256, not 0$/],
       [{memory: 'lots'}, /^--memory must be a size/],
       [{memory: '1MiB'}, /^--memory must be a size of at least 64MiB/],
@@ -298,6 +299,7 @@ describe('settings', () => {
     })
 
     test.each([
+      [{DUMONT_PARITY: '-1'}, /^DUMONT_PARITY must be a whole number/],
       [{DUMONT_PARTS: 'many'}, /^DUMONT_PARTS must be a whole number/],
       [{DUMONT_STORE: 'nonsense'}, /^DUMONT_STORE must be file:/],
       [{AWS_REGION: 'EU WEST'}, /^AWS_REGION must be a region/],
