@@ -62,7 +62,7 @@ const orders: readonly (readonly [
     [
       {
         file: 'removal.ts',
-        from: 'const needed = await neededKeys(store, await surveyManifests(store, signal), signal)\n  const unneeded',
+        from: 'const needed = await neededKeys(store, survey, signal)\n  const unneeded',
         to: 'const needed = new Set<string>()\n  const unneeded',
       },
     ],

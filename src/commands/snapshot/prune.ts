@@ -43,6 +43,10 @@ than half, and what a hibernated instance would be woken from. As with delete, s
     lineage: Flags.string({helpValue: 'ID', summary: 'only snapshots of this lineage'}),
     name: Flags.string({helpValue: 'LABEL', summary: 'only snapshots of this label'}),
     'dry-run': Flags.boolean({default: false, summary: 'say what would go; delete nothing'}),
+    'accept-rollback': Flags.boolean({
+      default: false,
+      summary: 'go on though the store lost snapshots that were seen before',
+    }),
     yes: Flags.boolean({default: false, char: 'y', summary: 'do not ask'}),
     ...storeFlags,
   }
@@ -67,6 +71,7 @@ than half, and what a hibernated instance would be woken from. As with delete, s
             if (agreed) await refuseHeld(service.store, ids, this.signal)
             return agreed
           },
+          acceptRollback: flags['accept-rollback'],
           dryRun: isDry,
           held: await heldSnapshots(service.store, this.signal),
           rules,

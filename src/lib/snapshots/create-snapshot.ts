@@ -151,7 +151,7 @@ async function afterCommit(
   signal?: AbortSignal,
 ): Promise<void> {
   const {begun, record, service} = context
-  const {clock, report, store} = service
+  const {clock, report, stateDir, store} = service
   const told = (what: string) => (error: unknown) =>
     report({
       kind: 'warning',
@@ -164,6 +164,6 @@ async function afterCommit(
       .catch(told('this machine could not note the snapshot')),
     record.tidy(manifest.id, clock.now()).catch(told('old signing records could not be removed')),
     begun?.finish().catch(told('the begun lineage could not be noted as done')),
-    sweepQuietly({store, report}, signal),
+    sweepQuietly({report, stateDir, store}, signal),
   ])
 }

@@ -1,12 +1,11 @@
 import {DumontError, isDumontError} from '../errors.js'
 import {throwIfInterrupted} from '../store/interruption.js'
-import {openRepository} from '../store/repository.js'
 import type {ObjectInfo, Store} from '../store/store.js'
 import {lineagesOf} from './lineages.js'
 import {surveyManifests, type StoredManifest, type UnreadableManifest} from './manifests.js'
 import {GRACE_MS, markedKeys, writeMarks} from './marks.js'
-import {openOperatorMemory, rememberedOf} from './operator-memory.js'
-import {keysOf, neededKeys, planMark, sweepQuietly} from './removal.js'
+import {rememberedOf} from './operator-memory.js'
+import {keysOf, memoryOf, neededKeys, planMark, requireShown, sweepQuietly} from './removal.js'
 import {resolveAny} from './resolve-snapshot.js'
 import type {StoreService} from './service.js'
 
@@ -92,9 +91,8 @@ async function forget(
   {stateDir, store}: StoreService,
   signal?: AbortSignal,
 ): Promise<void> {
-  const repository = await openRepository(store, {create: false}, signal)
-  if (!repository) return
-  const memory = openOperatorMemory(stateDir, repository.id)
+  const memory = await memoryOf({stateDir, store}, signal)
+  if (!memory) return
   const lineages = new Map(
     lineagesOf((await surveyManifests(store, signal)).readable).map((one) => [one.id, one.head]),
   )
@@ -108,13 +106,16 @@ async function forget(
 
 async function markUnneeded(
   released: ReadonlySet<string>,
-  {random, report, store}: StoreService,
+  {random, report, stateDir, store}: StoreService,
   signal?: AbortSignal,
 ): Promise<Omit<DeleteResult, 'deleted'>> {
   try {
     const now = await store.now(signal)
     const marked = await markedKeys(store, signal)
-    const needed = await neededKeys(store, await surveyManifests(store, signal), signal)
+    const memory = await memoryOf({stateDir, store}, signal)
+    const survey = await surveyManifests(store, signal)
+    const needed = await neededKeys(store, survey, signal)
+    await requireShown(memory, survey)
     const objects = await allObjects(store, signal)
     const plan = planMark({objects, needed, released, marked, now})
     await writeMarks(

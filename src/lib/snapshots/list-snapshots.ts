@@ -7,15 +7,18 @@ import {
   type Survey,
   type UnreadableManifest,
 } from './manifests.js'
+import {missingHeads} from './operator-memory.js'
+import {memoryOf} from './removal.js'
 import type {StoreService} from './service.js'
 import {tagsOf} from './tags.js'
 
-type ListService = Pick<StoreService, 'cacheDir' | 'store'>
+type ListService = Pick<StoreService, 'cacheDir' | 'store'> &
+  Partial<Pick<StoreService, 'stateDir'>>
 
 export interface SnapshotList {
   /** Lineage by lineage, the one with the newest snapshot last; oldest first in each. */
   readonly snapshots: readonly StoredManifest[]
-  /** Damaged ones, and those of a later format. */
+  /** Damaged ones, those of a later format, and those that were seen before and are not shown any more. */
   readonly unreadable: readonly UnreadableManifest[]
 }
 
@@ -25,7 +28,11 @@ export async function listSnapshots(
   {label, tags = []}: {readonly label?: string; readonly tags?: readonly string[]} = {},
   signal?: AbortSignal,
 ): Promise<SnapshotList> {
-  const {readable, unreadable} = await survey(service, signal)
+  const {stateDir, store} = service
+  const memory = stateDir === undefined ? undefined : await memoryOf({stateDir, store}, signal)
+  const found = await survey(service, signal)
+  const {readable} = found
+  const unreadable = [...found.unreadable, ...(memory ? await missingHeads(memory, found) : [])]
   const lineages = lineagesOf(readable).toReversed()
   const snapshots = lineages.flatMap((lineage) => lineage.snapshots.toSorted(byAge))
   const isWanted = ({manifest}: StoredManifest) =>

@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import {DumontError} from '../errors.js'
 import {untrusted} from '../untrusted.js'
 import {lineagesOf, type Lineage} from './lineages.js'
-import type {StoredManifest} from './manifests.js'
+import type {StoredManifest, Survey, UnreadableManifest} from './manifests.js'
 import {namesIn, readIfThere, writeWhole} from './state-file.js'
 
 const remembered = v.object({
@@ -78,6 +78,33 @@ export async function refuseRollback(
     if (!accept) throw rolledBack(seen, found)
     await memory.replace(seen.lineage, found && rememberedOf(found.head))
   }
+}
+
+/** Makes what the store shows the truth for every lineage, but for snapshots that cannot be read. */
+export async function acceptShown(
+  memory: OperatorMemory,
+  {readable, unreadable}: Survey,
+): Promise<void> {
+  const there = new Set(unreadable.map(({id}) => id))
+  for (const {found, seen} of await findRollbacks(memory, readable, () => true))
+    if (!there.has(seen.snapshot))
+      await memory.replace(seen.lineage, found && rememberedOf(found.head))
+}
+
+/** Newest snapshots that this machine has seen and the store does not show at all, as snapshots that cannot be read. */
+export async function missingHeads(
+  memory: OperatorMemory,
+  {readable, unreadable}: Survey,
+): Promise<readonly UnreadableManifest[]> {
+  const there = new Set(unreadable.map(({id}) => id))
+  const rollbacks = await findRollbacks(memory, readable, () => true)
+  return rollbacks
+    .filter(({seen}) => !there.has(seen.snapshot))
+    .map(({found, seen}) => ({
+      id: seen.snapshot,
+      key: `snapshots/${seen.snapshot}.json`,
+      error: rolledBack(seen, found),
+    }))
 }
 
 function rolledBack(seen: Remembered, found: Lineage | undefined): DumontError {

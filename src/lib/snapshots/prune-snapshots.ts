@@ -8,6 +8,8 @@ import {
   type UnreadableManifest,
 } from './manifests.js'
 import {mapBounded} from './map-bounded.js'
+import {acceptShown} from './operator-memory.js'
+import {memoryOf, requireShown} from './removal.js'
 import {planRetention, requireRule, type RetentionRules, type Verdict} from './retention.js'
 import type {StoreService} from './service.js'
 import {readPacks} from './stored-index.js'
@@ -21,6 +23,8 @@ export interface PruneRequest {
   /** Snapshots that stay whatever the rules say: id → reason. */
   readonly held: ReadonlyMap<string, string>
   readonly dryRun: boolean
+  /** What the store shows is the truth from now on, though this machine has seen more. */
+  readonly acceptRollback?: boolean
   /** Asked once when something is to go; false leaves everything as it is (INTERRUPTED). */
   readonly confirm: (plan: PrunePlan) => Promise<boolean>
 }
@@ -41,15 +45,18 @@ export interface PruneResult extends PrunePlan {
 
 /**
  * Deletes what the rules do not keep, as `deleteSnapshots` does, so writers and other prunes may run at the same time.
- * Rejects USAGE for rules that keep nothing by themselves.
+ * Rejects USAGE for rules that keep nothing by themselves, and INTEGRITY where the store hides a snapshot that was seen.
  */
 export async function pruneSnapshots(
-  {confirm, dryRun, held, label, lineage, rules}: PruneRequest,
+  {acceptRollback = false, confirm, dryRun, held, label, lineage, rules}: PruneRequest,
   service: StoreService,
   signal?: AbortSignal,
 ): Promise<PruneResult> {
   requireRule(rules)
+  const memory = await memoryOf(service, signal)
   const survey = await surveyManifests(service.store, signal)
+  if (memory && acceptRollback) await acceptShown(memory, survey)
+  else await requireShown(memory, survey)
   const wanted = survey.readable.filter(
     ({manifest}) =>
       (label === undefined || manifest.label === label) &&

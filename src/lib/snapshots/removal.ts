@@ -1,9 +1,11 @@
 import {DumontError} from '../errors.js'
 import type {ObjectInfo, Store} from '../store/store.js'
+import {openRepository} from '../store/repository.js'
 import {readPacks} from './stored-index.js'
 import {surveyManifests, type StoredManifest, type Survey} from './manifests.js'
 import {mapBounded} from './map-bounded.js'
 import {GRACE_MS, isRemovable, readMarks} from './marks.js'
+import {missingHeads, openOperatorMemory, type OperatorMemory} from './operator-memory.js'
 import type {StoreService} from './service.js'
 
 /** An object nobody names may belong to a create that still runs; after a day it does not. */
@@ -67,15 +69,37 @@ export interface Swept {
   readonly marks: number
 }
 
-/** Removes what was marked at least an hour ago and is still needed by nobody, then those marks. */
-export async function sweepDueMarks(store: Store, signal?: AbortSignal): Promise<Swept> {
+/** A store that hides snapshots would have their packs removed as nobody's; INTEGRITY when one that was seen is not shown. */
+export async function requireShown(
+  memory: OperatorMemory | undefined,
+  survey: Survey,
+): Promise<void> {
+  const [hidden] = memory ? await missingHeads(memory, survey) : []
+  if (!hidden) return
+  throw new DumontError('INTEGRITY', `no space is freed: ${hidden.error.message}`, {
+    cause: hidden.error,
+    hint: 'if somebody deleted it on purpose, say so with `dumont snapshot prune … --accept-rollback`; else find out why',
+  })
+}
+
+/**
+ * Removes what was marked at least an hour ago and is still needed by nobody, then those marks. Rejects INTEGRITY
+ * when the store hides a snapshot that `memory` knows.
+ */
+export async function sweepDueMarks(
+  store: Store,
+  memory?: OperatorMemory,
+  signal?: AbortSignal,
+): Promise<Swept> {
   const {marks} = await readMarks(store, signal)
   if (marks.length === 0) return {objects: 0, marks: 0}
   const now = await store.now(signal)
   const due = marks.filter(({since}) => now - since >= GRACE_MS)
   if (due.length === 0) return {objects: 0, marks: 0}
-  const needed = await neededKeys(store, await surveyManifests(store, signal), signal)
+  const survey = await surveyManifests(store, signal)
+  const needed = await neededKeys(store, survey, signal)
   const unneeded = [...new Set(due.flatMap(({keys}) => keys))].filter((key) => !needed.has(key))
+  await requireShown(memory, survey)
   await store.remove(unneeded, signal)
   await store.remove(
     due.map(({key}) => key),
@@ -84,13 +108,27 @@ export async function sweepDueMarks(store: Store, signal?: AbortSignal): Promise
   return {objects: unneeded.length, marks: due.length}
 }
 
+/** What this machine remembers of a store now, for a survey that comes after; undefined for one that was never used. */
+export async function memoryOf(
+  {stateDir, store}: Pick<StoreService, 'stateDir' | 'store'>,
+  signal?: AbortSignal,
+): Promise<OperatorMemory | undefined> {
+  const repository = await openRepository(store, {create: false}, signal)
+  if (!repository) return undefined
+  const memory = openOperatorMemory(stateDir, repository.id)
+  // What is committed and noted after this is no loss when the survey lacks it.
+  const seen = await memory.all()
+  return {...memory, all: async () => seen}
+}
+
 /** Frees what is due; a failure is told and left for the next command. */
 export async function sweepQuietly(
-  {report, store}: Pick<StoreService, 'report' | 'store'>,
+  {report, stateDir, store}: Pick<StoreService, 'report' | 'stateDir' | 'store'>,
   signal?: AbortSignal,
 ): Promise<void> {
   try {
-    const {objects} = await sweepDueMarks(store, signal)
+    const memory = await memoryOf({stateDir, store}, signal)
+    const {objects} = await sweepDueMarks(store, memory, signal)
     if (objects > 0)
       report({kind: 'note', message: `${objects} objects that no snapshot needs were removed`})
   } catch (error) {

@@ -2,6 +2,8 @@ import {openRepository} from '../store/repository.js'
 import {findSnapshot} from './find-snapshot.js'
 import {lineagesOf} from './lineages.js'
 import {surveyManifests, type StoredManifest, type UnreadableManifest} from './manifests.js'
+import {missingHeads} from './operator-memory.js'
+import {memoryOf} from './removal.js'
 import type {StoreService} from './service.js'
 
 export interface VerifyTargets {
@@ -24,7 +26,11 @@ export async function whatToVerify(
     const snapshots = [await findSnapshot({snapshot: name}, service, signal)]
     return {repository, snapshots, unreadable: []}
   }
-  const {readable, unreadable} = await surveyManifests(store, signal)
+  const memory = await memoryOf(service, signal)
+  const survey = await surveyManifests(store, signal)
+  const {readable} = survey
+  const hidden = memory ? await missingHeads(memory, survey) : []
+  const unreadable = [...survey.unreadable, ...hidden]
   const snapshots = lineagesOf(readable).flatMap((lineage) => lineage.snapshots)
   return {repository, snapshots, unreadable}
 }
