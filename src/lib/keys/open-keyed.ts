@@ -9,6 +9,7 @@ import type {Store} from '../store/store.js'
 import {beginStore} from './first-use.js'
 import {addRecovery, type RecoveryKeeping} from './recovery.js'
 import {refuseDowngrade, refuseOther} from './refusals.js'
+import {isBegun} from './secret-draft.js'
 import {readSlots} from './slots.js'
 import type {KeySources} from './sources.js'
 import {openStorePin} from './store-pin.js'
@@ -130,7 +131,8 @@ async function keepLateRecovery(
       hint: 'leave --recovery-file out',
     })
   const {slots} = await readSlots(store, repository.id, signal)
-  if (slots.some(({kind}) => kind === 'recovery'))
+  const isKept = slots.some(({kind}) => kind === 'recovery')
+  if (isKept && !(await isBegun(beginning.recovery.file, repository.id)))
     place.notice(
       `${store.url} has a recovery text already; ${beginning.recovery.file} is not written`,
     )
@@ -150,4 +152,7 @@ async function keepRecovery(
       : undefined
   if (kept === undefined)
     notice('only this machine can open the store: run dumont key add --recovery')
+  // Who wrote it down must know that it counts: a command may be killed right before. A file has its name only now.
+  else if (recovery && 'confirm' in recovery)
+    notice('the recovery text opens the store from now on')
 }

@@ -2,8 +2,9 @@ import {groupsOf} from '../seal/secret-text.js'
 import {makeSlot} from '../seal/slot.js'
 import type {Keyring} from '../seal/keyring.js'
 import type {Store} from '../store/store.js'
-import {writeSecretFile} from './secret-file.js'
-import {putSlot} from './slots.js'
+import {fileSlot} from './file-slot.js'
+import {unpublish} from './secret-draft.js'
+import {putSlot, removeSlots} from './slots.js'
 
 /** How a recovery text gets to where it is kept. */
 export type RecoveryKeeping =
@@ -29,12 +30,23 @@ export async function addRecovery(
   {keeping, keyring, label = ''}: Draft,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
+  const begun = {keyring, kind: 'recovery', label} as const
+  if ('file' in keeping) return fileSlot(store, random, {...begun, file: keeping.file}, signal)
   const bytes = random(32)
-  if ('file' in keeping) await writeSecretFile(keeping.file, bytes)
-  else if (!(await keeping.confirm(groupsOf(bytes)))) return undefined
+  if (!(await keeping.confirm(groupsOf(bytes)))) return undefined
   const created = new Date(await store.now(signal)).toISOString()
-  const secret = {kind: 'drawn', bytes} as const
-  const slot = await makeSlot({kind: 'recovery', label, created, keyring, secret}, random)
+  const slot = await makeSlot({...begun, created, secret: {kind: 'drawn', bytes}}, random)
   await putSlot(store, slot, signal)
   return slot.slot
+}
+
+/** Takes back what was added: a text in a file loses the name that says it opens the store. */
+export async function withdrawRecovery(
+  store: Store,
+  slot: string,
+  {keeping, keyring}: Pick<Draft, 'keeping' | 'keyring'>,
+  signal?: AbortSignal,
+): Promise<void> {
+  await removeSlots(store, [slot], signal)
+  if ('file' in keeping) await unpublish(keeping.file, keyring.repository)
 }

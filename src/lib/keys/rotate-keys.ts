@@ -2,7 +2,7 @@ import {DumontError} from '../errors.js'
 import {type Keyring, withNewMaster} from '../seal/keyring.js'
 import {makeSlot, type Slot, type SlotDraft} from '../seal/slot.js'
 import type {OpenedKeys} from './opened-keys.js'
-import {addRecovery, type RecoveryKeeping} from './recovery.js'
+import {addRecovery, type RecoveryKeeping, withdrawRecovery} from './recovery.js'
 import {keyFileOf, replaceSecretFile} from './secret-file.js'
 import {putSlot, readSlots, removeSlots} from './slots.js'
 
@@ -43,10 +43,14 @@ export async function rotateKeys(
   const kept = await addRecovery(store, place.random, {keeping: recovery, keyring}, signal)
   if (kept === undefined) return undefined
   const own = await remakeOwn(opened, keyring, created, signal)
-  await refuseRivals(opened, [kept, own.slot], signal)
+  // The old key is where it was, and nobody will ever have the new one.
+  const takeBack = async () => {
+    await removeSlots(store, [own.slot])
+    await withdrawRecovery(store, kept, {keeping: recovery, keyring})
+  }
+  await refuseRivals(opened, [kept, own.slot], takeBack, signal)
   const file = await replaceOwn(opened, own.bytes).catch(async (error: unknown) => {
-    // The old key is where it was, and nobody will ever have the new one.
-    await removeSlots(store, [kept, own.slot])
+    await takeBack()
     throw error
   })
   const removed = list.slots.map(({slot}) => slot)
@@ -84,12 +88,13 @@ async function remakeOwn(
 async function refuseRivals(
   {list, repository, store}: OpenedKeys,
   ours: readonly string[],
+  takeBack: () => Promise<void>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const known = new Set([...ours, ...list.slots.map(({slot}) => slot)])
   const now = await readSlots(store, repository.id, signal)
   if (now.slots.every(({slot}) => known.has(slot))) return
-  await removeSlots(store, ours, signal)
+  await takeBack()
   throw new DumontError('STORE_BUSY', 'somebody else is changing the keys of this store', {
     hint: 'nothing was rotated, and the new recovery text opens nothing; look at dumont key list, then run it again',
     retry: 'later',

@@ -74,8 +74,8 @@ async function draft(file: string, text: string): Promise<void> {
 }
 
 /** So that the new name is on the disk as well. */
-async function flush(folder: string): Promise<void> {
-  const handle = await open(folder)
+export async function flushFolder(file: string): Promise<void> {
+  const handle = await open(path.dirname(file))
   try {
     await handle.sync()
   } finally {
@@ -83,21 +83,24 @@ async function flush(folder: string): Promise<void> {
   }
 }
 
-async function durably(file: string, write: () => Promise<void>): Promise<void> {
+/** Does something to the names in the folder of a file, which is made if need be; TARGET_UNWRITABLE when that fails. */
+export async function durably(file: string, write: () => Promise<void>): Promise<void> {
   const folder = path.dirname(file)
   try {
     const made = await mkdir(folder, {mode: 0o700, recursive: true})
     // The umask may have taken from it what its owner needs.
     if (made !== undefined) await chmod(folder, 0o700)
     await write()
-    await flush(folder)
+    await flushFolder(file)
   } catch (cause) {
     const {code = 'unknown'} = cause as NodeJS.ErrnoException
-    const isThere = code === 'EEXIST'
-    throw new DumontError(
-      'TARGET_UNWRITABLE',
-      isThere ? `${file} is there already` : `${file} cannot be written (${code})`,
-      {cause, ...(isThere ? {hint: 'name another file, or move this one away'} : {})},
-    )
+    if (code === 'EEXIST') throw isThere(file, cause)
+    const message = `${file} cannot be written (${code})`
+    throw new DumontError('TARGET_UNWRITABLE', message, {cause})
   }
+}
+
+export function isThere(file: string, cause?: unknown): DumontError {
+  const hint = 'name another file, or move this one away'
+  return new DumontError('TARGET_UNWRITABLE', `${file} is there already`, {cause, hint})
 }

@@ -129,10 +129,10 @@ describe('a slot that was altered on its way', () => {
   const altering = (times: number, alter: (text: string) => string): Store => {
     let left = times
     return new Proxy(world.store, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name)
+      get(target, member) {
+        const value: unknown = Reflect.get(target, member)
         if (typeof value !== 'function') return value
-        if (name !== 'get') return value.bind(target) as unknown
+        if (member !== 'get') return value.bind(target) as unknown
         return async (key: string) => {
           const bytes = await target.get(key)
           if (!key.startsWith('keys/') || left === 0) return bytes
