@@ -25,14 +25,18 @@ export async function openInstances(
   {
     areNew,
     creates = false,
+    writes = false,
   }: {
     /** The machines that are reached are made in this run. */
     readonly areNew: boolean
     /** The command may be the first to use a store. */
     readonly creates?: boolean
+    /** It writes into a store that is there. */
+    readonly writes?: boolean
   },
 ): Promise<InstanceOperator> {
-  const operator = await openOperator(command, flags, {creates, hosts: [], steps: [], story: true})
+  const shown = {creates, hosts: [], steps: [], story: true, writes}
+  const operator = await openOperator(command, flags, shown)
   const {pinHost, settings} = operator
   const stateDir = settings.directories.state
   const keysOf = (provider: string, id: string) =>

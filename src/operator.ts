@@ -26,6 +26,8 @@ interface Shown {
   readonly story?: boolean
   /** The command may be the first to use a store. */
   readonly creates?: boolean
+  /** It writes into a store that is there. */
+  readonly writes?: boolean
   /** The store is used as it lies there: no key is looked for. */
   readonly closed?: boolean
 }
@@ -106,7 +108,8 @@ async function unlocked(
 ): Promise<Pick<BoxService, 'coldUnlock' | 'store'>> {
   const {openKeyedStore} = await import('./lib/keys/open-keyed.js')
   const beginning = shown.creates ? beginningOf(command, flags, settings, view) : undefined
-  const place = keyPlace(command, settings, view)
+  const writes = shown.creates === true || shown.writes === true
+  const place = {...keyPlace(command, settings, view), writes}
   const opened = await openKeyedStore(store, place, beginning, command.signal)
   const {unlocked: key} = opened
   if (!key) return {store: opened.store}

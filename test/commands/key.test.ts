@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
-import {mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises'
+import {mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import Init from '../../src/commands/init.js'
@@ -9,7 +9,11 @@ import KeyImport from '../../src/commands/key/import.js'
 import KeyList from '../../src/commands/key/list.js'
 import KeyRemove from '../../src/commands/key/remove.js'
 import KeyRotate from '../../src/commands/key/rotate.js'
+import InstanceWake from '../../src/commands/instance/wake.js'
+import SnapshotDelete from '../../src/commands/snapshot/delete.js'
 import SnapshotList from '../../src/commands/snapshot/list.js'
+import SnapshotPrune from '../../src/commands/snapshot/prune.js'
+import SnapshotTranscode from '../../src/commands/snapshot/transcode.js'
 import {run} from '../support/run.js'
 
 const VARIABLES = [
@@ -174,5 +178,43 @@ describe('dumont key', () => {
     await begin()
     expect((await typed(KeyAdd, ...argv)).error?.code).toMatch(/^(?:USAGE|KEY)$/)
     expect(await readdir(inFolder('store/keys'))).toHaveLength(2)
+  })
+})
+
+const PUBLIC_KEY = Buffer.concat([
+  Buffer.from([0, 0, 0, 11]),
+  Buffer.from('ssh-ed25519'),
+  Buffer.from([0, 0, 0, 32]),
+  Buffer.alloc(32, 7),
+]).toString('base64')
+
+describe('without a key', () => {
+  // Nobody listens there, and no vendor is set up: whoever goes there first fails otherwise.
+  const box = ['--host', 'root@127.0.0.1:1']
+  const writers: readonly (readonly [string, Parameters<typeof run>[0], readonly string[]])[] = [
+    ['snapshot transcode', SnapshotTranscode, ['latest', ...box]],
+    ['snapshot delete', SnapshotDelete, ['latest', '--yes']],
+    ['snapshot prune', SnapshotPrune, ['--keep-last', '1', '--yes']],
+    ['instance wake', InstanceWake, ['12345', '--yes']],
+    ['instance wake --host', InstanceWake, ['20261123T1402', ...box, '--yes']],
+  ]
+
+  test.each(writers)('%s refuses before it touches anything', async (_name, command, argv) => {
+    await mkdir(inFolder('desktop/.ssh'), {recursive: true})
+    await writeFile(inFolder('desktop/.ssh/id_ed25519.pub'), `ssh-ed25519 ${PUBLIC_KEY} me\n`)
+    for (const isSealed of [true, false]) {
+      process.env['DUMONT_STORE'] = `file://${folder}/sealed-${isSealed}`
+      process.env['DUMONT_ENCRYPTION'] = String(isSealed)
+      atMachine('laptop')
+      await typed(Init, '--yes', '--store', process.env['DUMONT_STORE'])
+      atMachine('desktop')
+      expect((await typed(command, ...argv)).error).toMatchObject({
+        code: 'KEY',
+        hint: expect.stringContaining('dumont key import'),
+      })
+      expect(process.exitCode).toBe(77)
+    }
+    // The last one can be read.
+    expect(await typed(SnapshotList)).toMatchObject({snapshots: []})
   })
 })

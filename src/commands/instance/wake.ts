@@ -92,7 +92,10 @@ Interrupted, the same command goes on with what it rented.`
     const {args, flags} = await this.parse(InstanceWake)
     // Of the machine, not of the store and the transfer.
     const settingFlags = {...flags, gpu: undefined, region: undefined}
-    const operator = await openInstances(this, settingFlags, {areNew: true})
+    const operator = await openInstances(this, settingFlags, {
+      areNew: true,
+      writes: !flags['dry-run'],
+    })
     const {settings} = operator
     const {exitCodeOfWake, wake} = await import('../../lib/instances/wake.js')
     const {findWakeAccount} = await import('../../lib/instances/wake-account.js')

@@ -37,7 +37,11 @@ snapshot that is being taken at the same time loses nothing.`
       throw new DumontError('USAGE', 'no snapshot is named', {hint: 'see `dumont snapshot list`'})
     const ask = confirmation(flags.yes, this.jsonEnabled(), this.signal)
     const {signal} = this
-    const operator = await openOperator(this, flags, {hosts: [], steps: []})
+    const operator = await openOperator(this, flags, {
+      hosts: [],
+      steps: [],
+      writes: true,
+    })
     const {deleteSnapshots} = await import('../../lib/snapshots/delete-snapshot.js')
     const {refuseHeld} = await import('../../lib/instances/held-snapshots.js')
     const result = await operator.use((service) =>

@@ -57,7 +57,11 @@ than half, and what a hibernated instance would be woken from. As with delete, s
     requireRule(rules)
     const isDry = flags['dry-run']
     const ask = isDry ? async () => false : confirmation(flags.yes, this.jsonEnabled(), this.signal)
-    const operator = await openOperator(this, flags, {hosts: [], steps: []})
+    const operator = await openOperator(this, flags, {
+      hosts: [],
+      steps: [],
+      writes: !flags['dry-run'],
+    })
     const {pruneSnapshots} = await import('../../lib/snapshots/prune-snapshots.js')
     const {heldSnapshots, refuseHeld} = await import('../../lib/instances/held-snapshots.js')
     const result = await operator.use(async (service) =>

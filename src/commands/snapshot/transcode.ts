@@ -36,6 +36,7 @@ is deleted.`
     const operator = await openOperator(this, flags, {
       hosts: [flags.host],
       steps: ['open-store', 'connect', 'equip', 'transfer', 'verify', 'commit'],
+      writes: true,
     })
     const {transcodeSnapshot} = await import('../../lib/snapshots/transcode-snapshot.js')
     const summary = await operator.use((service, settings) =>

@@ -22,6 +22,8 @@ export interface KeyPlace {
   readonly stateDir: string
   readonly random: (count: number) => Uint8Array
   readonly notice: (message: string) => void
+  /** The command is going to write: one that could only read is refused before it begins. */
+  readonly writes?: boolean
 }
 
 /** What a command that may be a store's first wishes. */
@@ -56,7 +58,12 @@ export async function openKeyedStore(
   await pin.check(existing)
   if (existing) {
     if (beginning?.isAsked) refuseOther(store, existing, beginning)
-    const opened = await openExisting(store, existing, {...place, writes: !!beginning}, signal)
+    const opened = await openExisting(
+      store,
+      existing,
+      {...place, writes: place.writes ?? beginning !== undefined},
+      signal,
+    )
     return keepLateRecovery(opened, place, beginning, signal)
   }
   if (!beginning) return {store}
