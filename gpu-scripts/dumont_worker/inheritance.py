@@ -8,6 +8,7 @@ from .create_window import Slot
 from .errors import integrity
 from .index import SEGMENT_LIMIT, decode_packs
 from .journal import Journal
+from .mounts import memory_devices
 from .operator_desk import OperatorDesk
 from .parent import ParentIndex, Source, unchanged
 from .protocol import ObjectRef, Parent
@@ -63,7 +64,8 @@ def _fetched(desk: OperatorDesk, ref: ObjectRef, kind: Kind, cancelled: Flag) ->
 class Inheritance:
     """Finds files by place and stat in the parent and the journal; asked in path order.
 
-    Unless it is `trusting`, every file is read again, and only its chunks are found.
+    Unless it is `trusting`, every file is read again, and only its chunks are found. Files in
+    memory are always read: their times do not tell of what was written through mappings.
     """
 
     def __init__(
@@ -75,13 +77,17 @@ class Inheritance:
         trusting: bool = True,
     ) -> None:
         self._trusting = trusting
+        self._timeless = memory_devices()
         self._parent = parent
         self._journal = journal
         self._table = table
 
     def recall(self, slot: Slot) -> bool:
         """Finishes a slot whose file need not be read."""
-        return self._trusting and (self._from_parent(slot) or self._from_journal(slot))
+        stat = slot.entry.stat
+        if not self._trusting or stat is None or stat.dev in self._timeless:
+            return False
+        return self._from_parent(slot) or self._from_journal(slot)
 
     def _from_parent(self, slot: Slot) -> bool:
         parent = self._parent

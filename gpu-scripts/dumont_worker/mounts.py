@@ -1,5 +1,6 @@
 """What is mounted where, from /proc/self/mountinfo: st_dev does not tell bind mounts apart."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ _PSEUDO_TYPES = frozenset(
     b"autofs bpf binfmt_misc cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl "
     b"hugetlbfs mqueue nsfs proc pstore rpc_pipefs securityfs selinuxfs sysfs tracefs".split()
 )
+_MEMORY_TYPES = (b"ramfs", b"tmpfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,22 @@ def read_mounts(source: str = MOUNTINFO) -> MountTable:
     """Reads the mounts of this process; raises OSError where /proc is missing."""
     with open(source, "rb") as file:
         return parse_mountinfo(file.read())
+
+
+def memory_devices(source: str = MOUNTINFO) -> frozenset[int]:
+    """Gives the device numbers of file systems in memory.
+
+    Writing there through a mapping changes no time after the first write to a page.
+    """
+    devices = set()
+    with open(source, "rb") as file:
+        for line in file:
+            before, _, after = line.partition(b" - ")
+            fields = before.split(b" ")
+            if after.split(b" ")[0] in _MEMORY_TYPES and len(fields) >= 6:
+                major, _, minor = fields[2].partition(b":")
+                devices.add(os.makedev(int(major), int(minor)))
+    return frozenset(devices)
 
 
 def _unescape(field: bytes) -> bytes:
