@@ -11,7 +11,7 @@ from .chunk_table import ChunkTable
 from .create_crew import Crew
 from .create_source import Helpers, UnitSource
 from .create_window import Window
-from .earlier import accepted_packs
+from .earlier import accepted_groups, accepted_packs
 from .gpu.auto import Auto
 from .gpu.devices import refusal
 from .gpu.requirement import Library, installed
@@ -19,10 +19,12 @@ from .gpu.uplink import Watch, remember
 from .gpu.use import GpuUse, gpu_use
 from .index import IndexWriter, encode_packs
 from .index_upload import IndexUpload
-from .inheritance import Inheritance, open_parent
+from .inheritance import Inheritance, open_groups, open_parent
 from .journal import Journal, open_journal
 from .memory_plan import MemoryPlan, plan_memory
 from .operator_desk import OperatorDesk
+from .parity_create import GroupLedger, IndexParity
+from .parity_groups import Group
 from .protocol import CreateRequest
 from .roots import Root, resolve_roots
 from .rules import Rules
@@ -129,10 +131,13 @@ class _Create:
         auto = Auto(link, request, self._box, plans, watch) if request.codec == "auto" else None
         parent_id = request.parent.id if request.parent is not None else None
         self._journal.load(parent_id, self._readable(auto), auto is not None)
-        upload = self._upload = IndexUpload(self._desk, request.pin, link.cancelled, self.sealer)
+        to = (self._desk, request.pin, link.cancelled)
+        index_parity = IndexParity(*to, request.parity) if request.parity else None
+        upload = self._upload = IndexUpload(*to, self.sealer, index_parity)
         writer = IndexWriter(request.snapshot, scanned_at, upload.emit)
         table = ChunkTable(writer, parent)
-        self._reuse_earlier(table)
+        kept = open_groups(link, self._desk, request.parent) + self._reuse_earlier(table)
+        groups = GroupLedger(kept, self._journal.add_group)
         self._journal.start(request.snapshot, scanned_at, self._nvcomp)
         window = Window(table, writer)
         inheritance = Inheritance(parent, self._journal, table, trusting=not request.reread)
@@ -141,6 +146,7 @@ class _Create:
         source = UnitSource(iter(scan), roots, window, helpers)
         crew = self._crew = Crew(link, request, plan, self._box.native, gpu)
         crew.attend(source, table, self._journal, self._desk, watch)
+        crew.groups = groups
         link.progress.phase(_SCAN)
         scanned = self._work(crew, source, window, auto)
         crew.finish()
@@ -150,11 +156,14 @@ class _Create:
         link.progress.phase(_INDEX)
         summary = writer.close()
         upload.finish()
-        packs = upload.send("packs", len(upload.segments), self._pack_list(table))
+        listed = table.pack_list()
+        encoded = encode_packs(request.snapshot, listed)
+        packs = upload.send("packs", len(upload.segments), encoded)
+        parity = groups.close(request.snapshot, listed, index_parity, upload.send)
         totals, tally = table.totals, window.tally
         return {
             "counts": tally.counts(link.warnings["unreadable"]),
-            "bytes": {"raw": tally.raw, **totals.fields()},
+            "bytes": {"raw": tally.raw, **totals.fields(), **parity.bytes},
             "seconds": {
                 "scan": _rounded(scanned - started),
                 "transfer": _rounded(transferred - started),
@@ -163,12 +172,14 @@ class _Create:
             "index": {
                 "segments": upload.segments,
                 "packs": packs,
+                **parity.manifest,
                 "entries": summary.entries,
                 "chunks": summary.chunks,
                 "merkle": summary.merkle,
             },
             "decoders": list(summary.decoders),
             **_nvidia(crew, table, self._readable(auto)),
+            **parity.told,
             **({} if auto is None else {"choice": auto.choice.fields()}),
             "warnings": dict(link.warnings),
             "notes": dict(link.notes),
@@ -185,8 +196,10 @@ class _Create:
     def _plan(self, chunks: int, gpus: int) -> MemoryPlan:
         request = self._request
         sealed = self.sealer is not None
-        cpus = self._box.cpus
-        return plan_memory(request.memory, request.parts, cpus, gpus, chunks, sealed=sealed)
+        cpus, parity = self._box.cpus, request.parity
+        return plan_memory(
+            request.memory, request.parts, cpus, gpus, chunks, sealed=sealed, parity=parity
+        )
 
     def _use(self, gpu: GpuUse | None) -> None:
         """Notes which nvCOMP makes ANS chunks from now on."""
@@ -206,7 +219,8 @@ class _Create:
         if self._upload is not None:
             self._upload.abandon()
 
-    def _reuse_earlier(self, table: ChunkTable) -> None:
+    def _reuse_earlier(self, table: ChunkTable) -> list[Group]:
+        """Takes the packs of an interrupted run that may be named; gives their groups."""
         sealed = self.sealer is not None
         mine = [pack for pack in self._journal.packs if (pack.seal is not None) == sealed]
         packs = accepted_packs(self._link, mine)
@@ -216,6 +230,7 @@ class _Create:
                 table.add_pack("journal", 0, pack)
                 chunks = [chunk for chunk in pack.chunks if (chunk.base is not None) == differing]
                 table.locate("journal", 0, chunks)
+        return accepted_groups(self._link, self._journal.groups, packs)
 
     def _work(self, crew: Crew, source: UnitSource, window: Window, auto: Auto | None) -> float:
         """Until every entry is written; gives the time at which the scan had ended."""
@@ -251,9 +266,6 @@ class _Create:
         if self._nvcomp is not None:
             self._journal.choose(self._nvcomp)
         crew.change(*change)
-
-    def _pack_list(self, table: ChunkTable) -> bytes:
-        return encode_packs(self._request.snapshot, table.pack_list())
 
 
 def _nvidia(crew: Crew, table: ChunkTable, version: str | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .chunk_table import ChunkTable
-from .create_messages import BundleDone, StoredPack, StretchDone
+from .create_messages import BundleDone, MadeGroup, StoredPack, StretchDone
 from .create_source import UnitSource, Work
 from .create_window import Slot
 from .errors import WorkerError
@@ -14,6 +14,7 @@ from .gpu.use import GpuUse
 from .journal import Journal
 from .memory_plan import MemoryPlan
 from .operator_desk import OperatorDesk
+from .parity_create import GroupLedger
 from .protocol import CreateRequest
 from .session import Link
 
@@ -37,6 +38,8 @@ class Crew:
     ) -> None:
         self.nvidia: dict[str, Any] | None = None
         """The library that coded on a GPU, as the manifest records it."""
+        self.groups: GroupLedger | None = None
+        """Who hears of packs and their groups; set before the first unit."""
         self._link = link
         self._native = native
         self._plan = plan
@@ -142,6 +145,7 @@ class Crew:
             level=request.level,
             pin=request.pin,
             seal=request.seal,
+            parity=request.parity,
             gpu=self._gpu,
         )
         told = {one.name: getattr(settings, one.name) for one in fields(Settings)}
@@ -198,6 +202,8 @@ class Crew:
             self._take_done(engine, value)
         elif kind == "stored":
             self._take_stored(engine, value)
+        elif kind == "group":
+            self._take_group(engine, value)
         elif kind == "flushed":
             self._flushed += 1
             self.nvidia = value or self.nvidia
@@ -245,3 +251,10 @@ class Crew:
             raise WorkerError("WORKER", "an engine sent a malformed message")
         self._table.stored(engine, pack)
         self._journal.add_pack(pack)
+        if self.groups is not None:
+            self.groups.stored(engine, pack)
+
+    def _take_group(self, engine: int, group: Any) -> None:
+        if self.groups is None or not isinstance(group, MadeGroup):
+            raise WorkerError("WORKER", "an engine sent a malformed message")
+        self.groups.made(engine, group)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from .chunk_store import Add, ChunkStore
 from .codecs.base import Encoded
 from .codecs.choose import encode_chunk
-from .create_messages import Bundle, Chunk, StoredPack, Stretch
+from .create_messages import Bundle, Chunk, MadeGroup, StoredPack, Stretch
 from .engine import Message, Port
 from .engine_desk import EngineDesk
 from .engine_meter import Meter
 from .gpu.use import GpuUse
 from .native import BytesLike
 from .pack_builder import BufferPool, PackBuilder, SealedPack
+from .parity_create import ClosedGroup, EngineParity
 from .seal import RunSeal, Sealer
+from .transfer import OnProgress
 from .unit_reader import UnitReader
 from .upload import upload
 
@@ -45,6 +47,8 @@ class Settings:
     """The highest zstd level; a link that keeps up gets level 1."""
     pin: str
     seal: RunSeal | None
+    parity: int
+    """Parity objects of each group of packs."""
     gpu: GpuUse | None
 
 
@@ -76,6 +80,11 @@ class _Engine:
         self._behind = max(_BEHIND, self._slots // 2)
         self._level = settings.level
         self._chunks: dict[int, list[Chunk]] = {}
+        self._parity = (
+            EngineParity(settings.parity, settings.pack_size, port.failed)
+            if settings.parity
+            else None
+        )
         sealer = Sealer(settings.seal) if settings.seal is not None else None
         self._builders = [
             PackBuilder(self._pool, settings.pin, self._next_pack, self._send_later, sealer)
@@ -152,6 +161,8 @@ class _Engine:
         with self._lock:
             while self._unsent and not self._port.failed.is_set():
                 self._lock.wait(0.5)
+        if self._parity is not None and not self._port.failed.is_set():
+            self._send_parity(0, self._parity.close())
         self._meter.flush()
         library = self._gpu.library if self._gpu is not None else None
         self._port.send(("flushed", library and library.requirement()))
@@ -168,6 +179,7 @@ class _Engine:
                 "pin": {"kind": sealed.pin_kind, "value": sealed.pin_value},
             }
             content = sealed.content()
+            group = self._sum(sealed.number, content)
             key = upload(
                 self._desk,
                 wanted,
@@ -181,9 +193,30 @@ class _Engine:
             self._count_on_the_way(-1)
             what = (sealed.length, sealed.pin_kind, sealed.pin_value, chunks, sealed.seal)
             self._port.send(("stored", StoredPack(sealed.number, key, *what)))
+            self._send_parity(slot, group)
             with self._lock:
                 self._unsent -= 1
                 self._lock.notify_all()
+
+    def _sum(self, number: int, content: memoryview) -> ClosedGroup | None:
+        return None if self._parity is None else self._parity.add(number, content)
+
+    def _send_parity(self, slot: int, group: ClosedGroup | None) -> None:
+        """Sends what a full group adds up to."""
+        if self._parity is None or group is None:
+            return
+
+        def show(length: int) -> OnProgress:
+            self._meter.idle(slot)
+            self._meter.add(0, length)
+            return partial(self._meter.part, slot, length)
+
+        part, pin = self._first_part + slot, self._settings.pin
+        sent = group.send(self._desk, part, pin, show, self._port.failed)
+        self._meter.idle(slot)
+        self._parity.sent()
+        told = tuple((one.key, one.length, one.pin_kind, one.pin_value) for one in sent)
+        self._port.send(("group", MadeGroup(tuple(group.numbers), told)))
 
     def _compute(self, builder: PackBuilder) -> None:
         """One compute thread: unit after unit."""

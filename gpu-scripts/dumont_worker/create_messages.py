@@ -141,6 +141,14 @@ class StretchDone(NamedTuple):
     error: str
 
 
+class MadeGroup(NamedTuple):
+    """A group whose parity the store has accepted; `members` are the engine's own numbers."""
+
+    members: tuple[int, ...]
+    parity: tuple[tuple[str, int, str, str], ...]
+    """Key, length, and pin of each."""
+
+
 class StoredPack(NamedTuple):
     """A pack that the store has accepted."""
 

@@ -9,6 +9,8 @@ from .cancellation import Flag
 from .errors import WorkerError, as_worker_error
 from .operator_desk import OperatorDesk
 from .pack_builder import pin_of
+from .parity_create import IndexParity
+from .parity_groups import Stored
 from .seal import Kind, Sealer
 from .upload import upload
 
@@ -17,14 +19,21 @@ class IndexUpload:
     """One thread that sends objects of the index; at most two wait, then `emit` does."""
 
     def __init__(
-        self, desk: OperatorDesk, pin_kind: str, cancelled: Flag, sealer: Sealer | None = None
+        self,
+        desk: OperatorDesk,
+        pin_kind: str,
+        cancelled: Flag,
+        sealer: Sealer | None = None,
+        parity: IndexParity | None = None,
     ) -> None:
+        """With `parity`, what is sent is summed as well; a list of groups is not."""
         self.segments: list[dict[str, Any]] = []
         """What the manifest says of each segment."""
         self._desk = desk
         self._pin_kind = pin_kind
         self._cancelled = cancelled
         self._sealer = sealer
+        self._parity = parity
         self._failure: WorkerError | None = None
         self._queue: queue.Queue[tuple[int, bytes] | None] = queue.Queue(maxsize=2)
         self._abandoned = threading.Event()
@@ -56,6 +65,8 @@ class IndexUpload:
         pin = {"kind": self._pin_kind, "value": pin_of(self._pin_kind, data)}
         wanted = {"kind": kind, "part": part, "length": len(data), "pin": pin}
         key = upload(self._desk, wanted, [data], None, self._cancelled)
+        if self._parity is not None and kind != "groups":
+            self._parity.add(Stored(key, len(data), pin["kind"], pin["value"]), data)
         sha256 = hashlib.sha256(data).hexdigest()
         return {"key": key, "length": len(data), "sha256": sha256, **more}
 

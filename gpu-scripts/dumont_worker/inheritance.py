@@ -5,12 +5,13 @@ import hashlib
 from .cancellation import Flag
 from .chunk_table import ChunkTable
 from .create_window import Slot
-from .errors import integrity
+from .errors import WorkerError, integrity
 from .index import SEGMENT_LIMIT, decode_packs
 from .journal import Journal
 from .mounts import memory_devices
 from .operator_desk import OperatorDesk
 from .parent import ParentIndex, Source, unchanged
+from .parity_groups import Group, decode_groups
 from .protocol import ObjectRef, Parent
 from .seal import Kind, open_whole
 from .session import Link
@@ -39,6 +40,22 @@ def open_parent(
         parent.ans,
     )
     return ParentIndex(source, roots)
+
+
+def open_groups(link: Link, desk: OperatorDesk, parent: Parent | None) -> list[Group]:
+    """Reads the parent's groups, all of whose objects may be named; a damaged list has none."""
+    if parent is None or not parent.reuse or parent.groups is None:
+        return []
+    try:
+        listed = fetch_checked(desk, parent.groups, "groups", link.cancelled)
+        groups = decode_groups(listed, parent.id)
+    except WorkerError as error:
+        if error.code != "INTEGRITY":
+            raise
+        link.warn("parity", b"", f"groups of the parent are given up: {error.message}")
+        return []
+    unusable = set(parent.unusable)
+    return [one for one in groups if unusable.isdisjoint(part.key for part in one.objects)]
 
 
 def fetch_checked(desk: OperatorDesk, ref: ObjectRef, kind: Kind, cancelled: Flag) -> bytes:

@@ -28,6 +28,7 @@ from .entry import (
 )
 from .errors import WorkerError
 from .parent import unchanged
+from .parity_groups import Group, read_group
 
 _KEPT_SECONDS = 14 * 24 * 3600
 # Larger ones are not worth their memory: the run begins anew, and loses time only.
@@ -52,6 +53,8 @@ class Journal:
     def __init__(self, path: bytes) -> None:
         """Opens and locks; raises LOCKED when another create of these roots is running."""
         self.packs: list[StoredPack] = []
+        self.groups: list[Group] = []
+        """Those of earlier runs that were whole."""
         self._runs: list[tuple[str, int]] = []
         self._nvcomp: str | None = None
         self._auto = False
@@ -86,7 +89,7 @@ class Journal:
         # Snapshot ids begin with the store's time to the second.
         if parent is not None and self._runs and parent[:16] >= self._runs[-1][0][:16]:
             self._file.truncate(0)
-            self.packs, self._runs, self._files = [], [], {}
+            self.packs, self.groups, self._runs, self._files = [], [], [], {}
 
     def start(self, snapshot: str, scanned_at: int, nvcomp: str | None = None) -> None:
         """Begins this run's lines."""
@@ -105,6 +108,10 @@ class Journal:
         pin = [pack.pin_kind, pack.pin_value]
         told = {"key": pack.key, "length": pack.length, "pin": pin, "chunks": chunks}
         self._add(_json(told | ({"seal": pack.seal} if pack.seal else {})), synced=True)
+
+    def add_group(self, group: Group) -> None:
+        """Notes packs that have parity."""
+        self._add(_json({"group": group.fields()}), synced=True)
 
     def add_file(self, entry: Entry, content: bytes, spans: Sequence[Span]) -> None:
         """Notes a file that was read whole and unchanged."""
@@ -219,6 +226,8 @@ class Journal:
                 return
             what = (value["length"], kind, pin, chunks, value.get("seal"))
             self.packs.append(StoredPack(number, value["key"], *what))
+        elif "group" in value:
+            self.groups.append(read_group(value["group"]))
         elif len(self._files) < _FILES_MOST:
             root, path = value["file"]
             if type(root) is not int:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from .byte_string import from_json, strict_base64
 from .errors import WorkerError
+from .parity_sums import PARITY_MOST
 from .seal import HEADER, RUN_HEADER, ObjectSeal, RunSeal
 
 VERSION = 1
@@ -50,6 +51,8 @@ class Parent:
     unusable: tuple[str, ...]
     ans: bool = True
     """Whether its ANS chunks may be named again: not where this release cannot read them."""
+    groups: ObjectRef | None = None
+    """The list of its groups, if they are to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class CreateRequest:
     dry_run: bool
     seal: RunSeal | None
     parent: Parent | None
+    parity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class RestoreRequest:
     memory: int
     dry_run: bool
     salvage: bool
+    groups: ObjectRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,20 @@ class VerifyRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RepairRequest:
+    """`repair` as in docs/protocol.md; `lost` are keys, `memory` is in bytes."""
+
+    id: Id
+    snapshot: str
+    segments: tuple[ObjectRef, ...]
+    packs: ObjectRef
+    groups: ObjectRef
+    lost: tuple[str, ...]
+    parts: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class RateRequest:
     """`rate` as in docs/protocol.md; signed PUTs and GETs of the same objects, in order."""
 
@@ -187,7 +206,9 @@ class Heartbeat:
     """The other side lives."""
 
 
-Request = CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest | RateRequest
+Request = (
+    CreateRequest | RestoreRequest | TranscodeRequest | VerifyRequest | RateRequest | RepairRequest
+)
 Message = Request | Reply | Cancel | Heartbeat
 
 
@@ -314,6 +335,10 @@ def _ref(fields: _Fields) -> ObjectRef:
     )
 
 
+def _groups(fields: _Fields) -> ObjectRef | None:
+    return None if fields.value.get("groups") is None else _ref(fields.object("groups"))
+
+
 def _refs(fields: _Fields, name: str, item: object) -> ObjectRef:
     if not isinstance(item, dict):
         raise _wrong(f"field {fields.where}{name} holds something that is no object")
@@ -329,6 +354,7 @@ def _parent(fields: _Fields) -> Parent:
         fields.flag("reuse"),
         fields.items("unusable", _key),
         fields.value.get("ans") is not False,
+        _groups(fields),
     )
 
 
@@ -397,6 +423,7 @@ def _create(fields: _Fields) -> CreateRequest:
         dry_run=fields.flag("dryRun"),
         seal=seal,
         parent=None if fields.value.get("parent") is None else _parent(fields.object("parent")),
+        parity=0 if fields.value.get("parity") is None else fields.number("parity", 0, PARITY_MOST),
     )
 
 
@@ -434,6 +461,7 @@ def _restore(fields: _Fields) -> RestoreRequest:
         memory=fields.number("memory", 1, 1 << 50),
         dry_run=fields.flag("dryRun"),
         salvage=fields.flag("salvage"),
+        groups=_groups(fields),
     )
 
 
@@ -466,6 +494,19 @@ def _verify(fields: _Fields) -> VerifyRequest:
         packs=_ref(fields.object("packs")),
         ranges=fields.items("ranges", _range),
         decode=fields.flag("decode"),
+        parts=fields.number("parts", 1, 1024),
+        memory=fields.number("memory", 1, 1 << 50),
+    )
+
+
+def _repair(fields: _Fields) -> RepairRequest:
+    return RepairRequest(
+        id=fields.id(),
+        snapshot=fields.text("snapshot", _SNAPSHOT),
+        segments=fields.items("segments", _refs),
+        packs=_ref(fields.object("packs")),
+        groups=_ref(fields.object("groups")),
+        lost=fields.items("lost", _key),
         parts=fields.number("parts", 1, 1024),
         memory=fields.number("memory", 1, 1 << 50),
     )
@@ -510,6 +551,7 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
     "create": _create,
     "heartbeat": lambda _: Heartbeat(),
     "rate": _rate,
+    "repair": _repair,
     "reply": _reply,
     "restore": _restore,
     "transcode": _transcode,

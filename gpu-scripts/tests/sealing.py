@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fake_operator import REPOSITORY, FakeStore
 from make_seal_vectors import hkdf
 
-KINDS = {"pack": 1, "segment": 2, "packs": 3}
+KINDS = {"pack": 1, "segment": 2, "packs": 3, "groups": 6}
 
 
 class Keys:
@@ -60,7 +60,8 @@ class Keys:
 def kind_of(key: str) -> str:
     if key.startswith("packs/"):
         return "pack"
-    return "packs" if key.endswith("/packs") else "segment"
+    last = key.rsplit("/", maxsplit=1)[-1]
+    return last if last in KINDS else "segment"
 
 
 class SealedStore(FakeStore):
