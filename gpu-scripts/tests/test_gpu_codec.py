@@ -27,6 +27,7 @@ from dumont_worker.gpu.codec import FAULTS_MOST, Chunk, GpuCodec, Payload, tiles
 from dumont_worker.gpu.errors import GpuFault
 from dumont_worker.gpu.payload import GpuCodecName, put_together, take_apart
 from dumont_worker.gpu.self_test import Trial, trials
+from dumont_worker.gpu.ways import ANS, Way
 from dumont_worker.native import blake3
 
 FAKE = Path(__file__).parent / "fake_nvcomp"
@@ -99,9 +100,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class Run:
     def __init__(self, fake: Path, codec: GpuCodecName = "ans", **more: Any) -> None:
         self.warnings: list[str] = []
-        split = more.pop("split", False)
+        ways = more.pop("ways", ANS)
         setting = GpuSetting(str(fake), NATIVE, **more)
-        self.codec = GpuCodec(setting, codec, self.warnings.append, split)
+        self.codec = GpuCodec(setting, codec, self.warnings.append, ways)
 
     def __enter__(self) -> "Run":
         return self
@@ -198,11 +199,11 @@ def test_the_whole_self_test_is_passed(fake: Path, codec: GpuCodecName) -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("codec", ["ans", "gzstd"])
-@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("way", ["words", "planes"])
 @pytest.mark.parametrize("api", ["", "list-api"])
-def test_chunks_come_back(fake: Path, codec: GpuCodecName, split: bool, api: str) -> None:
+def test_chunks_come_back(fake: Path, codec: GpuCodecName, way: Way, api: str) -> None:
     (fake / "switches").write_text(api)
-    with Run(fake, codec, split=split) as run:
+    with Run(fake, codec, ways={1: "words", 2: way, 4: way}) as run:
         made = run.codec.encode(CHUNKS)
         assert_right_or_nothing(CHUNKS, made)
         found = [None if one is None else (one.transform, one.codec) for one in made]
@@ -213,7 +214,7 @@ def test_chunks_come_back(fake: Path, codec: GpuCodecName, split: bool, api: str
         else:
             whole = [("none", "ans")] * 3
             planes = [("planes2", "ans")] * 2 + [("planes4", "ans")]
-            assert found[:3] == (planes if split else whole)
+            assert found[:3] == (planes if way == "planes" else whole)
             # Noise gains nothing, text has matches, and small chunks are not worth it.
             assert found[3:] == [None, ("planes2of4", "ans"), None, None]
             payloads = [

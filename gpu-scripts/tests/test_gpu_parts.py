@@ -28,6 +28,8 @@ from dumont_worker.gpu.payload import (
     put_together,
     take_apart,
 )
+from dumont_worker.gpu.pinning import pin
+from dumont_worker.gpu.ways import Way
 from dumont_worker.gpu.zstd_frame import with_content_size
 from dumont_worker.native import zstd as zstd_module
 
@@ -119,6 +121,49 @@ def test_more_than_fits_is_a_fault_and_clearing_makes_room() -> None:
     area.close()
 
 
+class Driver:
+    """libcuda, one of whose calls may fail."""
+
+    def __init__(self, failing: str | None = None) -> None:
+        self.calls: list[str] = []
+        self.failing = failing
+        self.locked = 0
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        def call(*arguments: Any) -> int:
+            self.calls.append(name)
+            if name == "cuMemHostRegister_v2":
+                self.locked = arguments[1].value
+            return 1 if name == self.failing else 0
+
+        return call
+
+
+LOCKING = [
+    "cuInit",
+    "cuDeviceGet",
+    "cuDevicePrimaryCtxRetain",
+    "cuCtxSetCurrent",
+    "cuMemHostRegister_v2",
+]
+
+
+def test_shared_memory_is_locked_whole_in_the_context_of_the_library() -> None:
+    area = Area.make(4096)
+    driver = Driver()
+    assert pin(area.answer.whole, 0, driver)
+    assert driver.calls == LOCKING
+    assert driver.locked == 4096
+    area.close()
+
+
+@pytest.mark.parametrize("failing", LOCKING)
+def test_memory_that_cannot_be_locked_is_used_as_it_is(failing: str) -> None:
+    driver = Driver(failing)
+    assert not pin(memoryview(bytearray(100)), 0, driver)
+    assert driver.calls == LOCKING[: LOCKING.index(failing) + 1]
+
+
 # Layout and payload
 
 
@@ -127,14 +172,14 @@ def code(data: Any) -> bytes:
 
 
 @pytest.mark.parametrize("codec", ["ans", "gzstd"])
-@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("way", ["words", "planes"])
 @pytest.mark.parametrize("width", [None, 1, 2, 4])
 @pytest.mark.parametrize("more", [0, 1, 2, 3])
 def test_a_payload_is_taken_apart_as_it_was_put_together(
-    codec: GpuCodecName, split: bool, width: int | None, more: int
+    codec: GpuCodecName, way: Way, width: int | None, more: int
 ) -> None:
     raw = random.Random(more).randbytes(SMALLEST + more)
-    layout = lay_out(raw, width, codec, split)
+    layout = lay_out(raw, width, codec, {1: "words", 2: way, 4: way})
     if codec == "ans" and width is None:
         assert layout is None
         return
@@ -152,9 +197,15 @@ def test_a_payload_is_taken_apart_as_it_was_put_together(
     assert bytes(put_together([*kept, tail.body], encoded.transform, len(raw))) == raw
 
 
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_what_the_table_does_not_name_is_left_to_the_cpu(width: int) -> None:
+    assert lay_out(bytes(SMALLEST), width, "ans", {}) is None
+    assert lay_out(bytes(SMALLEST), width, "gzstd", {}) is not None
+
+
 def test_what_gains_nothing_is_left_to_the_cpu() -> None:
     raw = random.Random(1).randbytes(SMALLEST)
-    layout = lay_out(raw, 2, "ans", True)
+    layout = lay_out(raw, 2, "ans", {2: "planes"})
     assert layout is not None
     assert assemble(layout, [None, None]) is None
     longer = [bytes(buffer) + b"more" for buffer in layout.buffers]

@@ -58,6 +58,11 @@ class Half:
         self._view = view
         self._end = 0
 
+    @property
+    def whole(self) -> memoryview:
+        """All of its memory."""
+        return self._view
+
     def clear(self) -> None:
         """Forgets what lies there."""
         self._end = 0

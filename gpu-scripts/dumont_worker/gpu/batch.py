@@ -30,8 +30,7 @@ class Batch:
         if self._codec.off is not None or len(data) < SMALLEST:
             return False
         found = element_width(data, width)
-        # What has matches is not for ANS, and single bytes wait until a GPU has shown their worth.
-        if self._codec.name == "ans" and found not in (2, 4):
+        if not self._codec.takes(found):
             return False
         if self._held + len(data) > HELD_MOST or len(self._chunks) == _COUNT_MOST:
             self.flush()

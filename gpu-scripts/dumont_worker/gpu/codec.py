@@ -1,7 +1,7 @@
 """The GPU as a codec of chunks: one process encodes, another proves; any doubt means the CPU."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from .errors import GpuFault
 from .payload import GpuCodecName, Layout, assemble, lay_out
 from .requirement import Library
 from .self_test import Trial, trials
+from .ways import ANS, Way
 from .zstd_frame import with_content_size
 
 FAULTS_MOST = 2
@@ -50,7 +51,7 @@ class GpuCodec:
         setting: GpuSetting,
         codec: GpuCodecName,
         warn: Callable[[str], None],
-        split: bool = False,
+        ways: Mapping[int, Way] = ANS,
     ) -> None:
         self.off: str | None = None
         self.name: GpuCodecName = codec
@@ -58,7 +59,7 @@ class GpuCodec:
         self.library: Library | None = None
         self._setting = setting
         self._warn = warn
-        self._split = split
+        self._ways = ways
         self._encoder = _Side(setting)
         self._prover = _Side(setting)
         self._lock = threading.Lock()
@@ -75,6 +76,10 @@ class GpuCodec:
                 except GpuFault as fault:
                     self._lost(GpuFault("off", f"self-test: {fault.message}"))
             return self.off
+
+    def takes(self, width: int | None) -> bool:
+        """Whether elements of a width are for this codec; None: what has matches."""
+        return self.name == "gzstd" or width in self._ways
 
     def encode(self, chunks: Sequence[Chunk]) -> list[Encoded | None]:
         """Gives proven payloads smaller than their chunks; None where the CPU is to encode.
@@ -133,7 +138,7 @@ class GpuCodec:
             laid: list[tuple[int, Layout]] = []
             items: list[list[object]] = []
             for index, (raw, _, width) in enumerate(chunks):
-                layout = lay_out(raw, width, self.name, self._split)
+                layout = lay_out(raw, width, self.name, self._ways)
                 if layout is None:
                     continue
                 spans = [area.asked.put(buffer) for buffer in layout.buffers]

@@ -15,9 +15,8 @@ from typing import Any
 from ..native import BytesLike
 from .errors import GpuFault
 from .requirement import PINNED, Library
+from .ways import BLOCK
 
-BLOCK = 512 << 10
-"""Raw bytes that nvCOMP codes with one table: each costs about 3 KB besides what it holds."""
 LENGTH_MAX = 64 << 20
 """Most bytes that one buffer may decode to: no chunk has as many, the self-test has."""
 _TYPES = {"u1": "|u1", "f2": "<f2", "f4": "<f4"}

@@ -6,7 +6,7 @@ payload of the format, each coded plane being a container or a zstd frame.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from ..codecs.base import Encoded
 from ..native import BytesLike
 from ..planes import WIDTHS, implementation
 from .errors import GpuFault
+from .ways import ANS, Way
 
 GpuCodecName = Literal["ans", "gzstd"]
 _HEAD = struct.Struct("<BI")
@@ -45,18 +46,18 @@ class Coded(NamedTuple):
 
 
 def lay_out(
-    raw: BytesLike, width: int | None, codec: GpuCodecName, split: bool = False
+    raw: BytesLike, width: int | None, codec: GpuCodecName, ways: Mapping[int, Way] = ANS
 ) -> Layout | None:
     """Says what of a chunk to code; None for what belongs on the CPU.
 
     `width` is the element width of floats or of bytes without matches (1), None for anything else,
-    which only zstd may have. `split` lets `ans` code byte planes instead of whole words; floats
-    that hold halves are split in any case, for their empty halves cost nothing then.
+    which only zstd may have. `ways` is how `ans` codes elements; floats that hold halves are split
+    in any case, for their empty halves cost nothing then.
     """
-    if len(raw) < SMALLEST or (codec == "ans" and width not in _KIND_OF_WIDTH):
+    if len(raw) < SMALLEST or (codec == "ans" and width not in ways):
         return None
     halved = width == 4 and implementation().low_halves_are_zero(raw)
-    if width in (2, 4) and (codec == "gzstd" or split or halved):
+    if width in (2, 4) and (codec == "gzstd" or halved or ways.get(width) == "planes"):
         transform = "planes2of4" if halved else f"planes{width}"
         return _planes(raw, width, transform, "zstd" if codec == "gzstd" else "u1")
     if codec == "gzstd":

@@ -19,6 +19,8 @@ from .container import describe
 from .errors import GpuFault
 from .nvcomp import Nvcomp
 from .payload import put_together, take_apart
+from .pinning import pin
+from .ways import PINNED
 
 
 def main(descriptor: int, parent: int) -> int:
@@ -61,6 +63,9 @@ class _Server:
     def __init__(self, start: Message) -> None:
         self._area = Area.of(start["area"], start["room"])
         self.gpu = Nvcomp(start["directory"], start["device"])
+        if PINNED:
+            for half in (self._area.asked, self._area.answer):
+                pin(half.whole, start["device"])
         self._deeds: dict[str, Callable[[list[list[Any]]], list[Any]]] = {
             "encode": self._encode,
             "encode all": self._encode_all,
