@@ -1,218 +1,176 @@
 """Checks nvCOMP on a machine with a GPU and settles what cannot be known without one.
 
-    python gpu-scripts/gpu_check.py --nvcomp DIR --native DIR > report.json
+    python3 gpu-scripts/gpu_check.py --out report.json
 
-DIR holds the pinned nvCOMP and the worker's helpers with numpy; `node bench/gpu.js` makes both and
-calls this. Prints one JSON document. Exit codes: 0 all is well, 1 something came back wrong or not
-at all, 2 no usable GPU (the document says why and what to do).
+Needs Python 3.10 or later, no root, and a way to a package index; without one, gather the wheels
+elsewhere (`--fetch DIR`), carry them along, and give `--wheels DIR`. Takes less than ten minutes
+(`--seconds`). The report is one JSON document, on stdout at the end and in `--out` after every
+step, so that whatever fails or ends it leaves what was found. Exit codes: 0 all is well,
+1 something came back wrong or not at all, 2 no usable GPU or no nvCOMP (the report says why).
 """
 
 import argparse
-import importlib
-import json
-import math
-import subprocess
+import platform
+import signal
 import sys
-import time
+import tempfile
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-CHUNK = 4 << 20
+from dumont_worker.gpu import devices, ways
+from dumont_worker.gpu.requirement import installed
+from gpu_checks import wheels
+from gpu_checks.asking import answer_to
+from gpu_checks.codecs import CodecRun, Samples, on_cpu, samples_of
+from gpu_checks.questions import MAY_DIE, QUESTIONS, answer
+from gpu_checks.report import Json, Overdue, Report
+from gpu_checks.settled import settled
+
 OK, WRONG, NO_GPU = 0, 1, 2
-QUESTION_SECONDS = 120
+SECONDS = 540
+CODEC_SECONDS, CPU_SECONDS, QUESTION_SECONDS = 120, 60, 60
+_WORDS: dict[int, ways.Way] = {1: "words", 2: "words", 4: "words"}
+_PLANES: dict[int, ways.Way] = {1: "words", 2: "planes", 4: "planes"}
 
 
 def main() -> int:
-    """Prints the report; gives the exit code."""
+    """Makes the report; gives the exit code."""
+    if sys.argv[1:2] == ["ask"]:
+        answer(sys.argv[2:])
     options = _options()
-    sys.path[:0] = [str(HERE), *([options.native] if options.native else [])]
-    gpu = importlib.import_module("dumont_worker.gpu.devices")
-    found = gpu.devices()
-    report: dict[str, Any] = {
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "nvcomp": importlib.import_module("dumont_worker.gpu.requirement").installed(
-            options.nvcomp
-        ),
-        "devices": [{**device.fact(), "free": device.free} for device in found],
-    }
-    refusal = gpu.refusal(found)
-    if refusal is not None:
-        reason, remedy = refusal
-        return _end({**report, "result": "no GPU", "reason": reason, "remedy": remedy}, NO_GPU)
-    device = gpu.best(found)
-    report["device"] = device.name
-    samples = _samples(options)
-    report["codecs"] = [
-        _codec(options, device.ordinal, name, split, samples)
-        for name, split in (("ans", False), ("ans", True), ("gzstd", True))
-    ]
-    report["cpu"] = _cpu(samples)
-    report["questions"] = _questions(options, device.ordinal)
-    wrong = [one["codec"] for one in report["codecs"] if one["off"] or not one["same"]]
-    report["result"] = f"wrong: {', '.join(wrong)}" if wrong else "well"
-    return _end(report, WRONG if wrong else OK)
+    if options.fetch:
+        return _fetch(options)
+    report = Report(options.out, options.seconds)
+
+    def told(_: int, __: Any) -> None:
+        report.stop()
+        raise Overdue("it was told to end")
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+    try:
+        with tempfile.TemporaryDirectory(prefix="gpu-check-") as own:
+            return _check(options, report, Path(own))
+    except Overdue as overdue:
+        report.found["troubles"].append(str(overdue))
+        return report.end("not finished", WRONG)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Checks nvCOMP on a machine with a GPU.")
-    parser.add_argument("--nvcomp", required=True, help="directory that holds nvCOMP")
-    parser.add_argument("--other", help="another build of the same release, to read each other's")
+    parser.add_argument("--out", type=Path, help="file for the report, written after every step")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for all of it")
+    parser.add_argument("--wheels", type=Path, help="folder with the pinned wheels: needs no index")
+    parser.add_argument("--fetch", type=Path, help="download the wheels into this folder, no more")
+    parser.add_argument("--python", default=None, help="with --fetch: of the machine, such as 3.12")
+    parser.add_argument("--arch", default=None, help="with --fetch: of the machine, such as x86_64")
+    parser.add_argument("--nvcomp", help="directory that holds nvCOMP already")
     parser.add_argument("--native", help="directory with the worker's helpers and numpy")
+    parser.add_argument("--other", help="another build of the same release, to read each other's")
     parser.add_argument("--mebibytes", type=int, default=256, help="of each sort of data")
     parser.add_argument("--only", action="append", help="this question alone; may be repeated")
-    parser.add_argument("files", nargs="*", help="raw bf16 or fp16 data besides the synthetic")
+    parser.add_argument("files", nargs="*", help="real weights: safetensors, or raw bf16 or fp16")
     return parser.parse_args()
 
 
-def _end(report: dict[str, Any], code: int) -> int:
-    print(json.dumps(report, indent=1))
-    return code
+def _fetch(options: argparse.Namespace) -> int:
+    """Gathers wheels for a machine that has no way out."""
+    python = options.python or f"{sys.version_info[0]}.{sys.version_info[1]}"
+    arch = options.arch or platform.machine()
+    glibc = [f"manylinux_2_{minor}_{arch}" for minor in (28, 27, 17)] + [f"manylinux2014_{arch}"]
+    there = ["--implementation", "cp", "--python-version", python]
+    there += [part for name in glibc for part in ("--platform", name)]
+    try:
+        for wanted in wheels.pins(arch, python).values():
+            wheels.fetch(wanted, options.fetch, there)
+    except wheels.Missing as missing:
+        print(missing, file=sys.stderr)
+        return WRONG
+    return OK
 
 
-def _samples(options: argparse.Namespace) -> dict[str, tuple[int, list[bytes]]]:
-    """Gives chunks by sort of data, with the width of their elements."""
-    weights = importlib.import_module("gpu_questions").weights
+def _check(options: argparse.Namespace, report: Report, own: Path) -> int:
+    found = devices.devices()
+    report.found["devices"] = [{**device.fact(), "free": device.free} for device in found]
+    refusal = devices.refusal(found)
+    if refusal is not None:
+        report.found["reason"], report.found["remedy"] = refusal
+        return report.end("no GPU", NO_GPU)
+    try:
+        _equip(options, own)
+    except wheels.Missing as missing:
+        report.found["reason"] = str(missing)
+        return report.end("no nvCOMP", NO_GPU)
+    sys.path[:0] = [options.native] if options.native else []
+    device = devices.best(found)
+    assert device is not None
+    report.found["device"] = device.name
+    report.found["nvcomp"] = installed(options.nvcomp)
+    _measure(options, report, device.ordinal)
+    return _judge(report)
+
+
+def _equip(options: argparse.Namespace, own: Path) -> None:
+    """Unpacks what was not given; raises Missing."""
+    if options.nvcomp and options.native:
+        return
+    wanted = wheels.here()
+    if options.nvcomp is None:
+        print("NVIDIA's nvCOMP is used under NVIDIA's own licence", file=sys.stderr)
+    for purpose, name in (("nvcomp", "nvcomp"), ("helpers", "native")):
+        if getattr(options, name) is None:
+            folder = options.wheels
+            if folder is None:
+                folder = own / "wheels"
+                wheels.fetch(wanted[purpose], folder)
+            wheels.unpack(wanted[purpose], folder, own / name)
+            setattr(options, name, str(own / name))
+
+
+def _measure(options: argparse.Namespace, report: Report, device: int) -> None:
+    samples: Samples = {}
     length = options.mebibytes << 20
-    samples = {name: (width, _cut(weights(name, length))) for name, width in _WIDTHS.items()}
-    for path in options.files:
-        with open(path, "rb") as file:
-            samples[Path(path).name] = (2, _cut(file.read(length)))
-    return samples
+    report.step("samples", CPU_SECONDS, lambda: samples.update(samples_of(options.files, length)))
+    with_gpu = (options.nvcomp, options.native, device)
+    codecs: list[Json] = report.found.setdefault("codecs", [])
+    for label, run in (
+        ("ans", CodecRun(*with_gpu, "ans", _WORDS)),
+        ("gzstd on planes", CodecRun(*with_gpu, "gzstd", _PLANES)),
+        ("ans on planes", CodecRun(*with_gpu, "ans", _PLANES)),
+    ):
+        codecs.append({"codec": label} | run.told)
+        run.told = codecs[-1]
+        report.step(label, CODEC_SECONDS, lambda run=run: run.there_and_back(samples))  # type: ignore[misc]
+    table: list[Json] = report.found.setdefault("cpu", [])
+    report.step("cpu", CPU_SECONDS, lambda: on_cpu(table, samples))
+    answers: Json = report.found.setdefault("questions", {})
+    shared = [str(device), str(length), options.nvcomp, options.native or "", options.other or ""]
+    for name in options.only or QUESTIONS:
+
+        def ask(name: str = name) -> None:
+            answers[name] = answer_to([name, *shared], report.left(QUESTION_SECONDS))
+
+        report.step(f"question {name}", 2 * QUESTION_SECONDS, ask)
 
 
-_WIDTHS = {"bf16": 2, "fp16": 2, "fp32": 4, "bf16 in fp32": 4, "fp8": 1}
-
-
-def _cut(data: bytes) -> list[bytes]:
-    return [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
-
-
-def _codec(
-    options: argparse.Namespace,
-    device: int,
-    name: str,
-    split: bool,
-    samples: dict[str, tuple[int, list[bytes]]],
-) -> dict[str, Any]:
-    """Sends the samples there and back as a create and a restore do."""
-    child = importlib.import_module("dumont_worker.gpu.child")
-    codec_module = importlib.import_module("dumont_worker.gpu.codec")
-    blake3 = importlib.import_module("dumont_worker.native").blake3
-    warnings: list[str] = []
-    setting = child.GpuSetting(options.nvcomp, options.native, device, start=180, patience=120)
-    codec = codec_module.GpuCodec(setting, name, warnings.append, split)
-    table: list[dict[str, Any]] = []
-    same = True
-    try:
-        begun = time.monotonic()
-        codec.ready()
-        ready = time.monotonic() - begun
-        for sort, (width, raws) in samples.items():
-            chunks = [codec_module.Chunk(raw, blake3(raw), width) for raw in raws]
-            begun = time.monotonic()
-            made = codec.encode(chunks)
-            encoding = time.monotonic() - begun
-            kept = [(raw, one) for raw, one in zip(raws, made, strict=True) if one is not None]
-            row = {
-                "data": sort,
-                "chunks": len(raws),
-                "coded": len(kept),
-                "ratio": _ratio(sum(one.length for _, one in kept), sum(len(r) for r, _ in kept)),
-                "encodeAndProve": _speed(sum(map(len, raws)), encoding),
-            }
-            if name == "ans" and kept:
-                payloads = [
-                    codec_module.Payload(b"".join(one.parts), one.transform, len(raw))
-                    for raw, one in kept
-                ]
-                begun = time.monotonic()
-                back = codec.decode(payloads)
-                row["decode"] = _speed(sum(map(len, back)), time.monotonic() - begun)
-                same = same and back == [raw for raw, _ in kept]
-            table.append(row)
-    finally:
-        off, faults, library = codec.off, codec.faults, codec.library
-        codec.close()
-    return {
-        "codec": name + (" on planes" if split else ""),
-        "requirement": library.requirement() if library else None,
-        "startAndSelfTest": round(ready, 3),
-        "off": off,
-        "faults": faults,
-        "warnings": warnings,
-        "same": same,
-        "data": table,
+def _judge(report: Report) -> int:
+    found = report.found
+    told = settled(found)
+    ours = {
+        "ANS": {str(width): way for width, way in ways.ANS.items()},
+        "BLOCK": ways.BLOCK,
+        "PINNED": ways.PINNED,
     }
-
-
-def _cpu(samples: dict[str, tuple[int, list[bytes]]]) -> list[dict[str, Any]]:
-    """What one thread of the portable codec makes of the same data."""
-    frame = importlib.import_module("dumont_worker.frame")
-    blake3 = importlib.import_module("dumont_worker.native").blake3
-    encode = importlib.import_module("dumont_worker.codecs.choose").encode_chunk
-    table = []
-    for sort, (width, raws) in samples.items():
-        frames: list[tuple[bytes, bytes]] = []
-        begun = time.monotonic()
-        for raw in raws[:8]:
-            encoded = encode(raw, width, "zstd", 3)
-            frames.append((raw, b"".join(frame.encode_frame(len(raw), blake3(raw), encoded))))
-        encoding = time.monotonic() - begun
-        begun = time.monotonic()
-        for raw, stored in frames:
-            frame.decode_frame(stored, blake3(raw), len(raw))
-        raw_bytes = sum(len(raw) for raw, _ in frames)
-        table.append(
-            {
-                "data": sort,
-                "ratio": _ratio(sum(len(stored) for _, stored in frames), raw_bytes),
-                "encode": _speed(raw_bytes, encoding),
-                "decode": _speed(raw_bytes, time.monotonic() - begun),
-            }
-        )
-    return table
-
-
-def _questions(options: argparse.Namespace, device: int) -> dict[str, Any]:
-    """Asks each question in a process of its own: some of them may well kill it."""
-    names = importlib.import_module("gpu_questions").QUESTIONS
-    answers = {}
-    for name in options.only or names:
-        command = [sys.executable, "-I", str(HERE / "gpu_questions.py"), name, str(device)]
-        command += [options.nvcomp, options.native or "", options.other or ""]
-        answers[name] = _answer(command)
-    return answers
-
-
-def _answer(command: list[str]) -> Any:
-    environment = importlib.import_module("dumont_worker.gpu.child").gpu_environment
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=QUESTION_SECONDS,
-            check=False,
-            env=environment(),
-        )
-    except subprocess.TimeoutExpired:
-        return {"failed": f"no end within {QUESTION_SECONDS} s"}
-    if done.returncode != 0:
-        how = f"signal {-done.returncode}" if done.returncode < 0 else "an exception"
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        return {"failed": f"{how}: {last[0][:500]}"}
-    return json.loads(done.stdout)
-
-
-def _speed(length: int, seconds: float) -> float | None:
-    """Gives GB/s."""
-    return round(length / max(seconds, 1e-9) / 1e9, 3) if length else None
-
-
-def _ratio(stored: int, raw: int) -> float | None:
-    ratio = stored / raw if raw else math.nan
-    return None if math.isnan(ratio) else round(ratio, 4)
+    found["settled"] = told | {"differs": [name for name in told if told[name] != ours[name]]}
+    wrong = [one["codec"] for one in found["codecs"] if one["off"] or not one["same"]]
+    if wrong:
+        return report.end(f"wrong: {', '.join(wrong)}", WRONG)
+    asked = found["questions"]
+    open_ones = [name for name in asked if "failed" in asked[name] and name not in MAY_DIE]
+    missing = [*found["troubles"], *(f"question {name}" for name in open_ones)]
+    if missing:
+        return report.end(f"incomplete: {'; '.join(missing)}", WRONG)
+    return report.end("well", OK)
 
 
 if __name__ == "__main__":
