@@ -6,7 +6,7 @@ from typing import NamedTuple
 from . import delta
 from .base_reader import BaseReader, Bases
 from .codecs.base import Encoded
-from .codecs.choose import encode_chunk, sample_places, transform_of, width_of
+from .codecs.choose import sample_places, transform_of, width_of
 from .create_messages import Base, Standing
 from .entry import CHUNK_MAX, DELTAS
 from .errors import WorkerError
@@ -18,6 +18,8 @@ _LEAST = 64 << 10
 """Below this a frame's header and tables weigh too much."""
 _WORTH = 0.8
 """A difference is kept when it needs at most so much of what the chunk needs alone."""
+_PIECES, _PIECE, _PIECE_MOST = 16, 1 << 10, 4 << 10
+"""A sample has so many pieces, which together are a 32nd of a chunk or as near as that may be."""
 
 
 class Made(NamedTuple):
@@ -59,28 +61,24 @@ class DeltaEncoder:
         """Gives a chunk as its difference from the best of its bases, None if alone is better."""
         if len(raw) < _LEAST:
             return None
-        places = sample_places(len(raw))
+        places = sample_places(len(raw), _piece(len(raw)))
         sample = b"".join([raw[at : at + length] for at, length in places])
         found = width_of(sample, width)
         if found not in (2, 4):
             return None
-        alone = encode_chunk(sample, found, "auto", 1).length / len(sample)
+        alone = encode_planes(sample, transform_of(sample, found)).length / len(sample)
         ranked = sorted(
             candidate
             for base in bases.places
-            for candidate in self._estimates(sample, found, base, places, bases.reader)
+            for candidate in self._best(sample, found, base, places, bases.reader)
             if candidate.estimate <= _WORTH * alone
         )
-        refused: set[Base] = set()
         for _, operation, base in ranked:
             # Only the first of all versions is stored whole for others to lean on. One in between
             # shall become a difference itself, whoever is first to come across it.
             is_first = base == bases.places[-1]
-            whole = None
-            if base not in refused:
-                whole = self._base(base, is_first, len(raw), found, bases.reader)
+            whole = self._base(base, is_first, len(raw), found, bases.reader)
             if whole is None:
-                refused.add(base)
                 continue
             made = self._made(raw, raw_hash, whole, (operation, found))
             most = int(alone * len(raw))
@@ -90,7 +88,7 @@ class DeltaEncoder:
             return Made(frame, encoded.transform, encoded.codec, (operation, whole[1]), most)
         return None
 
-    def _estimates(
+    def _best(
         self,
         sample: bytes,
         width: int,
@@ -98,7 +96,7 @@ class DeltaEncoder:
         places: Sequence[tuple[int, int]],
         reader: BaseReader,
     ) -> list[_Candidate]:
-        """How much of the raw bytes each operation would need, by the sample."""
+        """The better operation, and how much of the raw bytes it would need, by the sample."""
         room = self._buffer[: len(sample)]
         if not reader.read(base, places, room):
             return []
@@ -107,7 +105,7 @@ class DeltaEncoder:
             change = delta.difference(sample, room, operation, width)
             length = encode_planes(change, transform_of(change, width)).length
             sizes.append(_Candidate(length / len(sample), operation, base))
-        return sizes
+        return [min(sizes)]
 
     def _base(
         self, base: Base, is_first: bool, length: int, width: int, reader: BaseReader
@@ -137,10 +135,23 @@ class DeltaEncoder:
         frame = b"".join(encode_frame(len(raw), raw_hash, encoded, (operation, base_hash)))
         try:
             room = self._proof[: len(raw)]
-            decode_frame(frame, raw_hash, len(raw), into=room, find_base=lambda _: whole)
+            decode_frame(
+                frame,
+                raw_hash,
+                len(raw),
+                into=room,
+                find_base=lambda _: whole,
+                # It was hashed as it was read, and nobody else has its memory.
+                base_is_proven=True,
+            )
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
             # Whatever spoilt it, the chunk alone is stored instead.
             return None
         return frame, encoded
+
+
+def _piece(length: int) -> int:
+    """How long the pieces of a chunk's sample are; elements stay whole."""
+    return min(max(_PIECE, length // (32 * _PIECES) & ~7), _PIECE_MOST)

@@ -138,13 +138,15 @@ def decode_frame(  # noqa: PLR0913
     *,
     find_base: FindBase | None = None,
     unseal: Unseal | None = None,
+    base_is_proven: bool = False,
 ) -> BytesLike:
     """Gives the raw bytes of one whole frame, proven to be those with `raw_hash`; raises INTEGRITY.
 
     With `frame_hash` the stored bytes are proven before any of them is decoded, with `unseal` they
     are a record that holds the frame. The result may be a
     view of `frame`, or `into`, memory of `raw_length` bytes that is used where it saves a copy.
-    What `find_base` gives is proven too, for a difference from anything else is nothing.
+    What `find_base` gives is proven too, for a difference from anything else is nothing, unless
+    the caller has done so.
     """
     view = open_frame(frame, raw_hash, frame_hash, unseal)
     with _naming(raw_hash):
@@ -155,7 +157,7 @@ def decode_frame(  # noqa: PLR0913
             raise integrity("another chunk's frame")
         raw = _decode(header, view[header.header_length :], into)
         if header.base is not None:
-            raw = _undo(header, raw, header.base, find_base)
+            raw = _undo(header, raw, header.base, find_base, base_is_proven)
         if len(raw) != raw_length or blake3(raw) != raw_hash:
             raise integrity("the decoded bytes are not the chunk's")
     return raw
@@ -190,7 +192,11 @@ def _decode(header: FrameHeader, payload: memoryview, into: memoryview | None) -
 
 
 def _undo(
-    header: FrameHeader, change: BytesLike, base: tuple[str, bytes], find_base: FindBase | None
+    header: FrameHeader,
+    change: BytesLike,
+    base: tuple[str, bytes],
+    find_base: FindBase | None,
+    is_proven: bool,
 ) -> memoryview:
     """Gives the chunk that differs from its base by `change`."""
     operation, base_hash = base
@@ -200,7 +206,7 @@ def _undo(
     if find_base is None:
         raise integrity("the chunk that it differs from is not at hand")
     found = find_base(base_hash)
-    if len(found) != header.raw_length or blake3(found) != base_hash:
+    if len(found) != header.raw_length or not (is_proven or blake3(found) == base_hash):
         raise integrity("the chunk that it differs from has changed")
     raw = memoryview(change)
     if raw.readonly or len(raw) != header.raw_length:

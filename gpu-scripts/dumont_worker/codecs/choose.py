@@ -84,13 +84,13 @@ def _sample(raw: BytesLike) -> BytesLike:
     return b"".join([view[at : at + length] for at, length in sample_places(len(view))])
 
 
-def sample_places(length: int) -> list[tuple[int, int]]:
+def sample_places(length: int, piece: int = _PIECE) -> list[tuple[int, int]]:
     """Gives offsets and lengths of a sample from all over a chunk; elements stay whole."""
-    if length <= _PIECES * _PIECE:
+    if length <= _PIECES * piece:
         return [(0, length)]
     # Pieces begin at multiples of 8, so that elements stay whole.
-    step = (length - _PIECE) // (_PIECES - 1) & ~7
-    return [(at, _PIECE) for at in range(0, _PIECES * step, step)]
+    step = (length - piece) // (_PIECES - 1) & ~7
+    return [(at, piece) for at in range(0, _PIECES * step, step)]
 
 
 def detect(sample: BytesLike) -> int | None:
