@@ -13,6 +13,7 @@ export function describeCreate(summary: SnapshotSummary): string {
     summary.id ?? 'dry run: nothing was stored',
     `${files} files, ${formatBytes(rawBytes)} · ${formatBytes(newBytes)} new, stored as ${formatBytes(storedBytes)}${ratio} · ${duration(seconds * 1000)}`,
     ...differences(summary),
+    ...(summary.parity ? [describeParity(summary.parity)] : []),
     ...leftOut(summary),
     ...sampled(summary),
     ...(summary.needsGpu ? [NEEDS_GPU] : []),
@@ -30,6 +31,11 @@ const NEEDS_GPU =
 
 function differences({delta}: SnapshotSummary): readonly string[] {
   return delta === undefined ? [] : [describeDifferences(delta)]
+}
+
+function describeParity({bytes, groups, unprotected}: NonNullable<SnapshotSummary['parity']>) {
+  const without = unprotected > 0 ? `; ${unprotected} packs have none` : ''
+  return `parity for ${groups} groups, ${formatBytes(bytes)} of it new${without}`
 }
 
 function leftOut({leftOut: sizes, notes}: SnapshotSummary): readonly string[] {

@@ -50,12 +50,17 @@ export function describeSnapshot(manifest: Manifest): string {
     ['stored', `${formatBytes(bytes.stored)} by this snapshot, ${formatBytes(bytes.all)} in all`],
     ['codecs', codecs(bytes.codecs)],
     ...(bytes.delta ? [['delta', describeDifferences(bytes.delta)] as const] : []),
+    ...(index.groups ? [['parity', parity(manifest)] as const] : []),
     ['time', duration(seconds.total * 1000)],
     ['needs', untrusted(manifest.decoders.join(', '), 200) || 'no decoder'],
     ['merkle', index.merkle],
     ['flaws', flaws(manifest).join(', ') || 'none'],
   ]
   return facts.map(([name, value]) => `${name.padEnd(9)} ${value}`).join('\n')
+}
+
+function parity({bytes}: Manifest): string {
+  return `yes; ${formatBytes(bytes.parity ?? 0)} of it written by this snapshot`
 }
 
 function codecs(byCodec: Manifest['bytes']['codecs']): string {

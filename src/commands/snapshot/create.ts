@@ -5,6 +5,7 @@ import {
   codecFlags,
   gpuFlags,
   newStoreFlags,
+  parityFlags,
   sshFlags,
   storeFlags,
   transferFlags,
@@ -60,6 +61,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
       summary: 'save what is mounted inside the paths too',
     }),
     ...codecFlags,
+    ...parityFlags,
     reread: Flags.boolean({
       default: false,
       summary: 'read every file, also those that look unchanged',
@@ -98,6 +100,7 @@ snapshot exists from that moment on. Interrupted, the same command continues.`
           excludes: settings.exclude ?? [],
           host: flags.host,
           level: ZSTD_LEVEL,
+          parity: settings.parity ?? 0,
           parts: settings.parts ?? PARTS,
           paths: (argv as string[]).map((path) => boxPath(path, [flags.host])),
           ...(settings.memory === undefined ? {} : {memory: settings.memory}),

@@ -16,7 +16,6 @@ export interface ParityGroup {
 
 export const MOST_MEMBERS = 16
 export const MOST_PARITY = 4
-const INDEX_MAX = 67_108_864
 
 const ID = String.raw`\d{8}T\d{6}Z-[a-z2-7]{6}`
 const MEMBER = new RegExp(`^(?:packs/${ID}/\\d+-\\d+-[A-Za-z0-9]+|index/${ID}/(?:\\d+|packs))$`)
@@ -53,8 +52,7 @@ function objects(
     if (typeof key !== 'string' || !form.test(key)) throw damaged("not a key of a group's object")
     if (seen.has(key)) throw damaged('an object twice')
     seen.add(key)
-    // What parity objects may have at most follows from the members.
-    const length = wholeNumber(value, 'length', key.startsWith('packs/') ? PACK_MAX : INDEX_MAX)
+    const length = wholeNumber(value, 'length', PACK_MAX)
     if (length === 0) throw damaged('an empty object')
     return {key, length, pin: pinIn(value)}
   })

@@ -66,6 +66,7 @@ export async function attemptCreate(
     lineage,
     pin: repository.pin,
     parts: request.parts,
+    parity: request.parity ?? 0,
     store,
     reach: box.reach,
     record,
@@ -110,7 +111,14 @@ export async function attemptCreate(
   if (request.dryRun) return {snapshot, created, readAll, result, warnings}
   report({kind: 'step', step: 'transfer', state: 'done'})
   report({kind: 'step', step: 'verify', state: 'started'})
-  const sources = {allotted: desk.allotted, earlier, inherited: parent.packs, ...(run && {run})}
+  const sources = {
+    allotted: desk.allotted,
+    earlier,
+    groups: parent.groups,
+    inherited: parent.packs,
+    parity: request.parity ?? 0,
+    ...(run && {run}),
+  }
   return {
     snapshot,
     created,
@@ -154,6 +162,7 @@ function fixedFields({
     codec,
     level,
     delta: request.delta ?? false,
+    ...(request.parity ? {parity: request.parity} : {}),
     pin: repository.pin,
     dryRun,
   }

@@ -1,3 +1,4 @@
+import type {ParityGroup} from '../format/group-list.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {RunSeal} from '../seal/store-keys.js'
 import {samePin} from '../store/pin.js'
@@ -5,6 +6,7 @@ import type {Store} from '../store/store.js'
 import {offProtocol} from '../worker/protocol.js'
 import type {CreateResult, IndexClaim} from '../worker/results.js'
 import {bothInOrder} from './both-in-order.js'
+import {checkGroups, type CheckedGroups} from './group-claim.js'
 import {proveSeals} from './object-seals.js'
 import {unprovenObjects} from './presence.js'
 import {recount, type Recount} from './recount.js'
@@ -19,6 +21,10 @@ export interface Sources {
   readonly earlier: ReadonlyMap<string, PackRecord>
   /** Packs of the parent. */
   readonly inherited: ReadonlyMap<string, PackRecord>
+  /** Groups of the parent that may be kept; absent: none. */
+  readonly groups?: readonly ParityGroup[]
+  /** Parity objects of each group that this run makes; absent: none. */
+  readonly parity?: number
   /** What this run seals with; absent in a store that is not sealed. */
   readonly run?: RunSeal
 }
@@ -31,6 +37,7 @@ export interface Checked {
   readonly index: IndexClaim
   readonly own: readonly PackRecord[]
   readonly inherited: readonly PackRecord[]
+  readonly groups: CheckedGroups
   readonly recount: Recount
 }
 
@@ -55,6 +62,7 @@ export async function checkClaim(
     readPacks(store, place, signal),
   )
   const inherited = packs.filter((pack) => isInherited(pack, sources))
+  const groups = await checkGroups(store, place, {packs, sources}, signal)
   await proveSeals(
     store,
     packs.filter(({key}) => sources.earlier.has(key)),
@@ -66,7 +74,8 @@ export async function checkClaim(
   )
   const difference = disagreement(result, index, found)
   if (difference) throw offProtocol(`a result that its own index contradicts: ${difference}`)
-  return {index, inherited, own: packs.filter(({key}) => !keys.has(key)), recount: found}
+  const own = packs.filter(({key}) => !keys.has(key))
+  return {groups, index, inherited, own, recount: found}
 }
 
 /** Only what was signed in this run, in its place, with the bytes that were signed. */
@@ -80,15 +89,17 @@ async function checkIndexObjects(
   signal?: AbortSignal,
 ): Promise<void> {
   const expected = index.segments.map((segment, number) => ({...segment, name: String(number)}))
-  const objects = [...expected, {...index.packs, name: 'packs'}].map(
-    ({key, length, name, seal}) => {
-      const signed = allotted.get(key)
-      if (key !== `index/${snapshot}/${name}` || signed?.length !== length)
-        throw offProtocol(`an index object it was not given: ${key}`)
-      if (!isOfRun(seal, run)) throw offProtocol(`an index object without its run's seal: ${key}`)
-      return signed
-    },
-  )
+  const lists = [
+    {...index.packs, name: 'packs'},
+    ...(index.groups ? [{...index.groups, name: 'groups'}] : []),
+  ]
+  const objects = [...expected, ...lists].map(({key, length, name, seal}) => {
+    const signed = allotted.get(key)
+    if (key !== `index/${snapshot}/${name}` || signed?.length !== length)
+      throw offProtocol(`an index object it was not given: ${key}`)
+    if (!isOfRun(seal, run)) throw offProtocol(`an index object without its run's seal: ${key}`)
+    return signed
+  })
   const [unproven] = await unprovenObjects(store, objects, undefined, signal)
   if (unproven !== undefined) throw offProtocol(`an index that is not in the store: ${unproven}`)
 }

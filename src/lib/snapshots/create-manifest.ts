@@ -2,6 +2,7 @@ import {DumontError} from '../errors.js'
 import {encodeManifest, type Manifest} from '../format/manifest.js'
 import type {Attempt, CreateContext} from './create-attempt.js'
 import type {Checked} from './create-claim.js'
+import type {CheckedGroups} from './group-claim.js'
 import type {CreateResult} from '../worker/results.js'
 import {joinNvidia} from './nvidia-need.js'
 import {offProtocol} from '../worker/protocol.js'
@@ -35,7 +36,11 @@ export function buildManifest(
       skippedMounts: result.skippedMounts,
     },
     counts: {...checked.recount.counts, unreadable: result.counts.unreadable},
-    bytes: {...checked.recount.bytes, ...deltaOf(checked.recount, result)},
+    bytes: {
+      ...checked.recount.bytes,
+      ...deltaOf(checked.recount, result),
+      ...parityOf(checked.groups),
+    },
     seconds: result.seconds,
     index: checked.index,
     decoders: [...checked.recount.decoders],
@@ -71,6 +76,12 @@ function deltaOf(
   {bytes: {delta}}: CreateResult,
 ): Pick<Manifest['bytes'], 'delta'> {
   return raw === 0 ? {} : {delta: {raw, stored, alone: Math.max(stored, delta?.alone ?? 0)}}
+}
+
+function parityOf({made}: CheckedGroups): Pick<Manifest['bytes'], 'parity'> {
+  if (made.length === 0) return {}
+  const all = made.flatMap(({parity}) => parity)
+  return {parity: all.reduce((sum, {length}) => sum + length, 0)}
 }
 
 /** Keeps as many of the first warnings as fit into 8 KiB. */

@@ -24,6 +24,8 @@ export interface CreateSnapshotRequest {
   readonly level: number
   /** Whether tensors may be stored as differences from other versions of them; default false. */
   readonly delta?: boolean
+  /** Parity objects for each group of what is stored: so many lost ones of it can be made again; default 0. */
+  readonly parity?: number
   /** Reads every file, also those that look unchanged, when that was last done longer ago than this; absent: never. */
   readonly rereadAfterMs?: number
   readonly dryRun: boolean

@@ -19,6 +19,13 @@ export interface SnapshotSummary {
   readonly storedBytes: number
   /** Of the new content, what was stored as differences: raw, so, and about what it would take alone. */
   readonly delta?: Manifest['bytes']['delta']
+  /** Groups of packs and of the index, bytes that were sent for them, and packs that are in none. Absent without any group. */
+  readonly parity?: {
+    readonly groups: number
+    readonly kept: number
+    readonly bytes: number
+    readonly unprotected: number
+  }
   readonly seconds: number
   readonly counts: Manifest['counts']
   readonly warnings: {
@@ -68,6 +75,7 @@ export function summaryOf(made: {
     newBytes: bytes.new,
     storedBytes: bytes.stored,
     ...(bytes.delta && {delta: bytes.delta}),
+    ...parityOf(attempt, bytes.parity),
     seconds,
     counts,
     warnings: {count: warnings.count, byCode: result.warnings, first: warnings.first},
@@ -82,4 +90,11 @@ export function summaryOf(made: {
     ...(result.sample && {sample: result.sample.map((row) => forecast(row, result))}),
     ...(result.uplink !== undefined && {uplink: result.uplink}),
   }
+}
+
+function parityOf({checked}: Attempt, bytes = 0): Pick<SnapshotSummary, 'parity'> {
+  if (!checked) return {}
+  const {kept, made, unprotected} = checked.groups
+  const groups = kept.length + made.length
+  return groups === 0 ? {} : {parity: {groups, kept: kept.length, bytes, unprotected}}
 }

@@ -136,7 +136,7 @@ async function markUnneeded(
 
 async function allObjects(store: Store, signal?: AbortSignal): Promise<ObjectInfo[]> {
   const objects: ObjectInfo[] = []
-  for (const prefix of ['index/', 'packs/'])
+  for (const prefix of ['index/', 'packs/', 'parity/'])
     for await (const object of store.list(prefix, signal)) objects.push(object)
   return objects
 }

@@ -10,8 +10,8 @@ export const GRACE_MS = 3_600_000
 const KEYS_A_MARK = 10_000
 const LIMIT = 16 * 1024 * 1024
 
-// Nothing but packs and indexes is ever removed this way, whoever wrote the mark.
-const REMOVABLE = /^(?:packs|index)\/[A-Za-z0-9-]+\/[A-Za-z0-9-]+$/
+// Nothing but packs, parity and indexes is ever removed this way, whoever wrote the mark.
+const REMOVABLE = /^(?:packs|parity|index)\/[A-Za-z0-9-]+\/[A-Za-z0-9-]+$/
 const removable = v.pipe(v.string(), v.regex(REMOVABLE))
 const mark = v.object({
   format: v.literal(1),
@@ -19,7 +19,7 @@ const mark = v.object({
   keys: v.array(removable),
 })
 
-/** Whether a key can be a pack's or an index object's: only those are ever marked. */
+/** Whether a key can be that of a pack, of parity or of an index: only those are ever marked. */
 export function isRemovable(key: string): boolean {
   return REMOVABLE.test(key)
 }

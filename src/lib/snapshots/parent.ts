@@ -1,11 +1,14 @@
 import {isDumontError} from '../errors.js'
+import type {ParityGroup} from '../format/group-list.js'
+import type {Manifest} from '../format/manifest.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {Store} from '../store/store.js'
 import type {ParentRequest} from '../worker/requests.js'
 import type {StoredManifest} from './manifests.js'
 import {listLengths, unlistedPacks} from './presence.js'
 import {isForeign} from './nvidia-need.js'
-import {readPacks} from './stored-index.js'
+import {objectsOf} from './group-claim.js'
+import {readGroups, readPacks} from './stored-index.js'
 
 /** What a create may lean on. */
 export interface UsableParent {
@@ -13,10 +16,12 @@ export interface UsableParent {
   readonly request: ParentRequest | null
   /** Its packs that may be named again, by key. */
   readonly packs: ReadonlyMap<string, PackRecord>
+  /** Its groups that may be kept. */
+  readonly groups: readonly ParityGroup[]
   readonly note?: string
 }
 
-const NONE: UsableParent = {request: null, packs: new Map()}
+const NONE: UsableParent = {request: null, packs: new Map(), groups: []}
 /** More than these would not fit into one message; then everything is stored again. */
 const MOST_UNUSABLE = 5000
 
@@ -38,12 +43,15 @@ export async function prepareParent(
     if ([packs, ...segments].some(({key, length}) => lengths.get(key) !== length))
       return without(id, 'part of its index is missing')
     const list = await reading
-    const missing = new Set(await unlistedPacks(store, list, signal))
+    const {groups, note} = await groupsOf(store, manifest, signal)
+    const named = [...list, ...groups.flatMap(objectsOf)]
+    const missing = new Set(await unlistedPacks(store, named, signal))
     const unusable = new Set(
-      list.map(({key}) => key).filter((key) => missing.has(key) || gone.has(key)),
+      named.map(({key}) => key).filter((key) => missing.has(key) || gone.has(key)),
     )
     const isReused = reuse && unusable.size <= MOST_UNUSABLE
     const usable = isReused ? list.filter(({key}) => !unusable.has(key)) : []
+    const kept = isReused ? groups.filter(isWithout(unusable)) : []
     return {
       request: {
         id,
@@ -53,13 +61,35 @@ export async function prepareParent(
         reuse: isReused,
         unusable: isReused ? [...unusable] : [],
         ...(isForeign(manifest.nvidia) && {ans: false}),
+        ...(kept.length > 0 && manifest.index.groups && {groups: manifest.index.groups}),
       },
       packs: new Map(usable.map((pack) => [pack.key, pack])),
+      groups: kept,
+      ...(note === undefined ? {} : {note}),
     }
   } catch (error) {
     if (isDumontError(error) && error.code === 'INTEGRITY') return without(id, error.message)
     throw error
   }
+}
+
+/** Groups of packs; those of its index are of no use to another snapshot. */
+async function groupsOf(
+  store: Store,
+  manifest: Manifest,
+  signal?: AbortSignal,
+): Promise<{readonly groups: readonly ParityGroup[]; readonly note?: string}> {
+  try {
+    const groups = await readGroups(store, manifest, signal)
+    return {groups: groups.filter(({members}) => members.some(({key}) => key.startsWith('packs/')))}
+  } catch (error) {
+    if (!isDumontError(error) || error.code !== 'INTEGRITY') throw error
+    return {groups: [], note: `the parity of ${manifest.id} is not kept: ${error.message}`}
+  }
+}
+
+function isWithout(unusable: ReadonlySet<string>): (group: ParityGroup) => boolean {
+  return (group) => !objectsOf(group).some(({key}) => unusable.has(key))
 }
 
 function without(id: string, why: string): UsableParent {

@@ -1,4 +1,4 @@
-import type {PackRecord} from '../format/pack-list.js'
+import type {StoredObject} from '../format/group-list.js'
 import {isExactly} from '../store/pin.js'
 import type {Store} from '../store/store.js'
 import {mapBounded} from './map-bounded.js'
@@ -27,7 +27,7 @@ export async function listLengths(
 /** Packs, or other objects of their folders, that the store does not list with their length. */
 export async function unlistedPacks(
   store: Store,
-  packs: readonly Pick<PackRecord, 'key' | 'length'>[],
+  packs: readonly Pick<StoredObject, 'key' | 'length'>[],
   signal?: AbortSignal,
 ): Promise<string[]> {
   const lengths = await listLengths(
@@ -41,8 +41,8 @@ export async function unlistedPacks(
 /** Objects for which the store does not vouch with length and checksum; `onChecked` after each. */
 export async function unprovenObjects(
   store: Store,
-  objects: readonly PackRecord[],
-  onChecked?: (object: PackRecord) => void,
+  objects: readonly StoredObject[],
+  onChecked?: (object: StoredObject) => void,
   signal?: AbortSignal,
 ): Promise<string[]> {
   const proven = await mapBounded(

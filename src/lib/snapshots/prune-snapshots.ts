@@ -10,9 +10,9 @@ import {
 import {mapBounded} from './map-bounded.js'
 import {acceptShown} from './operator-memory.js'
 import {memoryOf, requireShown} from './removal.js'
+import {neededObjects} from './needed-objects.js'
 import {planRetention, requireRule, type RetentionRules, type Verdict} from './retention.js'
 import type {StoreService} from './service.js'
-import {readPacks} from './stored-index.js'
 
 export interface PruneRequest {
   readonly rules: RetentionRules
@@ -34,7 +34,7 @@ export interface PrunePlan {
   readonly verdicts: readonly Verdict[]
   /** Never touched. */
   readonly unreadable: readonly UnreadableManifest[]
-  /** Bytes of packs that only snapshots without a reason to stay need; undefined when that cannot be known. */
+  /** Bytes of packs and parity that only snapshots without a reason to stay need; undefined when that cannot be known. */
   readonly freed: number | undefined
 }
 
@@ -104,7 +104,8 @@ async function freedBy(
       readable,
       8,
       async ({id, manifest}) => {
-        for (const {key, length} of await readPacks(store, manifest, signal))
+        const needs = await neededObjects(store, manifest, signal)
+        for (const {key, length} of needs.filter((one) => !one.key.startsWith('index/')))
           if (doomed.has(id)) released.set(key, length)
           else needed.add(key)
       },

@@ -7,7 +7,7 @@ import type {Bytes, Counts} from '../worker/results.js'
 export interface Recount extends IndexSummary {
   readonly counts: Omit<Counts, 'unreadable'>
   /** Sizes and sums in bytes; `new` and `stored` count the packs that are not inherited. */
-  readonly bytes: Omit<Bytes, 'delta'>
+  readonly bytes: Omit<Bytes, 'delta' | 'parity'>
   /** Whether any chunk is coded by nvCOMP's ANS: of this run, and of those inherited. */
   readonly ans: {readonly own: boolean; readonly inherited: boolean}
   /** Of the chunks that are not inherited, those that are differences. */

@@ -1,25 +1,23 @@
 import {DumontError} from '../errors.js'
 import type {ObjectInfo, Store} from '../store/store.js'
 import {openRepository} from '../store/repository.js'
-import {readPacks} from './stored-index.js'
 import {surveyManifests, type StoredManifest, type Survey} from './manifests.js'
 import {mapBounded} from './map-bounded.js'
 import {GRACE_MS, isRemovable, readMarks} from './marks.js'
+import {neededObjects} from './needed-objects.js'
 import {missingHeads, openOperatorMemory, type OperatorMemory} from './operator-memory.js'
 import type {StoreService} from './service.js'
 
 /** An object nobody names may belong to a create that still runs; after a day it does not. */
 export const ORPHAN_MS = 24 * 3_600_000
 
-/** The keys a snapshot stands on: its index objects and its packs. INTEGRITY when its list of packs is damaged. */
+/** The keys a snapshot stands on. INTEGRITY when one of its lists is damaged. */
 export async function keysOf(
   store: Store,
   {manifest}: StoredManifest,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const {packs, segments} = manifest.index
-  const named = await readPacks(store, manifest, signal)
-  return [...segments.map(({key}) => key), packs.key, ...named.map(({key}) => key)]
+  return (await neededObjects(store, manifest, signal)).map(({key}) => key)
 }
 
 /** Every key that some snapshot needs. Rejects (INTEGRITY, FORMAT_NEWER) when that cannot be known for all of them. */

@@ -19,6 +19,8 @@ export interface SigningOptions {
   readonly lineage: string
   readonly pin: PinKind
   readonly parts: number
+  /** Parity objects for each group; absent: none. */
+  readonly parity?: number
   readonly store: Store
   readonly reach: Reach
   readonly record: SigningRecord
@@ -41,6 +43,7 @@ export class SigningDesk {
   #segments = 0
   #outstanding = 0
   #signedBytes = 0
+  #parityBytes = 0
   #scanned = 0
 
   constructor(options: SigningOptions) {
@@ -85,7 +88,7 @@ export class SigningDesk {
     if (!object) throw offProtocol(`a question for an object it was not given: ${key}`)
     const stored = isExactly(await this.#options.store.head(key, signal), object.length, object.pin)
     const place = /\/\d+-(?<seq>\d+)-(?<attempt>\d+)$/.exec(key)?.groups
-    if (!stored && object.kind === 'pack' && place)
+    if (!stored && place)
       this.#rejected.set(contentOf(object), {
         seq: Number(place['seq']),
         attempt: Number(place['attempt']) + 1,
@@ -98,11 +101,19 @@ export class SigningDesk {
     this.#check(object)
     const key = this.#newKey(object)
     const allotted = {key, kind: object.kind, length: object.length, pin: object.pin}
-    this.#signedBytes += object.length
-    if (this.#signedBytes > 1.1 * this.#scanned + ALLOWANCE)
-      throw offProtocol('requests for far more bytes than there were to save')
+    this.#count(object)
     this.#allotted.set(key, allotted)
     return allotted
+  }
+
+  #count({kind, length}: ObjectToSign): void {
+    if (kind === 'parity') this.#parityBytes += length
+    else this.#signedBytes += length
+    if (this.#signedBytes > 1.1 * this.#scanned + ALLOWANCE)
+      throw offProtocol('requests for far more bytes than there were to save')
+    // None is longer than the longest of what it is made of.
+    if (this.#parityBytes > (this.#options.parity ?? 0) * this.#signedBytes)
+      throw offProtocol('requests for more parity than was asked for')
   }
 
   /** A URL that expired: the same object, or nothing. */
@@ -123,27 +134,33 @@ export class SigningDesk {
       throw offProtocol(`a request to store an object of ${length} bytes`)
     if (pin.kind !== this.#options.pin || !isPinValue(pin.kind, pin.value))
       throw offProtocol('a request to store an object without this store’s checksum')
-    if (kind === 'pack' && part >= this.#options.parts) throw offProtocol(`a pack of part ${part}`)
+    if (hasPart(kind) && part >= this.#options.parts) throw offProtocol(`a ${kind} of part ${part}`)
   }
 
   #newKey(object: ObjectToSign): string {
     const {snapshot} = this.#options
     if (object.kind === 'segment') return `index/${snapshot}/${this.#segments++}`
-    if (object.kind === 'packs') {
-      const key = `index/${snapshot}/packs`
-      if (this.#allotted.has(key)) throw offProtocol('a second list of packs')
+    if (!hasPart(object.kind)) {
+      const key = `index/${snapshot}/${object.kind}`
+      if (this.#allotted.has(key)) throw offProtocol(`a second list of ${object.kind}`)
       return key
     }
+    const folder = object.kind === 'pack' ? 'packs' : 'parity'
     const content = contentOf(object)
     const retry = this.#rejected.get(content)
     this.#rejected.delete(content)
     const seq = retry?.seq ?? this.#next.get(object.part) ?? 0
     if (!retry) this.#next.set(object.part, seq + 1)
-    return `packs/${snapshot}/${object.part}-${seq}-${retry?.attempt ?? 1}`
+    return `${folder}/${snapshot}/${object.part}-${seq}-${retry?.attempt ?? 1}`
   }
 }
 
+/** Whether each part has its own, numbered. */
+function hasPart(kind: ObjectToSign['kind']): boolean {
+  return kind === 'pack' || kind === 'parity'
+}
+
 /** Tells uploads of the same bytes apart from others, without the key. */
-function contentOf({length, pin}: {readonly length: number; readonly pin: Pin}): string {
-  return `${length} ${pin.kind} ${pin.value}`
+function contentOf({kind, length, pin}: Omit<Allotted, 'key'>): string {
+  return `${kind} ${length} ${pin.kind} ${pin.value}`
 }

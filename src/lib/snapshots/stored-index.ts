@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto'
 import {DumontError} from '../errors.js'
+import {parseGroupList, type ParityGroup} from '../format/group-list.js'
 import {readIndex, readIndexBatches, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
 import {parsePackList, type PackRecord} from '../format/pack-list.js'
@@ -20,7 +21,7 @@ export interface DigestedObject {
 const LARGEST = 65 * 1024 * 1024
 
 type Indexed = Pick<Manifest, 'id'> & {
-  readonly index: Pick<Manifest['index'], 'packs' | 'segments'>
+  readonly index: Pick<Manifest['index'], 'groups' | 'packs' | 'segments'>
 }
 
 /** What one index object holds; rejects INTEGRITY unless length, SHA-256 and seal are what its namer said. */
@@ -54,6 +55,15 @@ export async function readPacks(
   const packs = await parsePackList(await getDigested(store, 'packs', index.packs, signal), id)
   for (const pack of packs) requireSeal(store, pack)
   return packs
+}
+
+/** The groups that a snapshot keeps, its own and inherited ones; none where it has no parity. */
+export async function readGroups(
+  store: Store,
+  {id, index: {groups}}: Indexed,
+  signal?: AbortSignal,
+): Promise<ParityGroup[]> {
+  return groups ? parseGroupList(await getDigested(store, 'groups', groups, signal), id) : []
 }
 
 /** Streams the index from the store, segment by segment, every digest and cross check done. */

@@ -54,6 +54,7 @@ export async function transcodeSnapshot(
   if (manifest.nvidia === null)
     throw new DumontError('USAGE', `${manifest.id} needs no GPU: it restores anywhere as it is`)
   report({kind: 'step', step: 'open-store', state: 'done', detail: manifest.id})
+  if (manifest.index.groups) report({kind: 'note', message: WITHOUT_PARITY})
   const plan = {level, manifest, parts, ...(memory === undefined ? {} : {memory})}
   const work = (box: ConnectedBox) => transcodeOn(box, {plan, service}, signal)
   const made = await onBox(host, withNvcomp(service, 'required', manifest.id), work, signal)
@@ -67,6 +68,9 @@ export async function transcodeSnapshot(
     seconds: (service.clock.now() - begun) / 1000,
   }
 }
+
+const WITHOUT_PARITY =
+  'the new snapshot has no parity: only a create makes it, and the next one does so for what it stores'
 
 interface Plan {
   readonly manifest: Manifest
@@ -163,13 +167,18 @@ function manifestOf(
     ...source,
     id: snapshot,
     created: new Date(created).toISOString(),
-    bytes: {...source.bytes, ...checked.recount.bytes},
+    bytes: {...withoutParity(source.bytes), ...checked.recount.bytes},
     seconds: {scan: 0, transfer: seconds, total: seconds},
     index: checked.index,
     decoders: [...checked.recount.decoders],
     nvidia: null,
     versions: {...source.versions, dumont: service.version},
   }
+}
+
+function withoutParity(bytes: Manifest['bytes']): Manifest['bytes'] {
+  const {parity: _, ...others} = bytes
+  return others
 }
 
 /** Commits when every pack is there and none is being removed. */

@@ -150,6 +150,8 @@ export class Conversation {
     if (message.type === 'warning') return pending.handlers.warning?.(message)
     if (message.type === 'lost') return pending.handlers.lost?.(message)
     if (message.type === 'checked') return pending.handlers.checked?.(message)
+    if (message.type === 'repaired') return pending.handlers.repaired?.(message)
+    if (message.type === 'hopeless') return pending.handlers.hopeless?.(message)
     if (isQuestion(message)) return this.#ask(message, pending)
     if (message.type === 'result' && message.to !== pending.id)
       throw offProtocol('a result of nothing that was asked')

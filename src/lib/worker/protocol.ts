@@ -54,7 +54,7 @@ const hello = v.object({
 })
 
 const objectToSign = v.object({
-  kind: v.picklist(['pack', 'segment', 'packs']),
+  kind: v.picklist(['pack', 'segment', 'packs', 'parity', 'groups']),
   part: v.optional(count, 0),
   length: count,
   pin,
@@ -78,6 +78,8 @@ export const workerMessage = v.variant('type', [
     type: v.literal('fetch'),
     id: messageId,
     keys: v.pipe(v.array(key), v.minLength(1), v.maxLength(1024)),
+    /** Wanted as they are stored, also where they are sealed. */
+    raw: v.exactOptional(v.boolean()),
   }),
   v.object({type: v.literal('settle'), id: messageId, key}),
   v.object({
@@ -117,6 +119,12 @@ export const workerMessage = v.variant('type', [
     chunks: v.nullable(v.pipe(v.array(count), v.maxLength(5000))),
     bases: v.pipe(v.array(count), v.maxLength(5000)),
   }),
+  v.object({type: v.literal('repaired'), key, length: count}),
+  v.object({
+    type: v.literal('hopeless'),
+    key,
+    message: v.pipe(v.string(), v.maxLength(1000)),
+  }),
   v.object({
     type: v.literal('warning'),
     code,
@@ -146,6 +154,9 @@ export type MessageOf<T extends WorkerMessage['type']> = Extract<WorkerMessage, 
 export type WorkerProgress = MessageOf<'progress'>
 /** What a pack was found to be; `chunks`: those that are damaged, null for all of the pack. */
 export type CheckedPack = MessageOf<'checked'>
+/** An object that a repair has made again, and one that it cannot make. */
+export type RepairedObject = MessageOf<'repaired'>
+export type HopelessObject = MessageOf<'hopeless'>
 /** An entry that a salvaging restore could not bring back. */
 export type LostEntry = MessageOf<'lost'>
 export type WorkerWarning = MessageOf<'warning'>

@@ -2,10 +2,12 @@ import type {GrantedUrl, Reply} from './requests.js'
 import {
   offProtocol,
   type CheckedPack,
+  type HopelessObject,
   type LostEntry,
   type MessageOf,
   type ObjectToSign,
   type PackClaim,
+  type RepairedObject,
   type WorkerMessage,
   type WorkerProgress,
   type WorkerWarning,
@@ -17,7 +19,8 @@ import {
  */
 export interface RequestHandlers {
   readonly sign?: (objects: readonly ObjectToSign[]) => Promise<readonly GrantedUrl[]>
-  readonly fetch?: (keys: readonly string[]) => Promise<readonly GrantedUrl[]>
+  /** `raw`: as they are stored, with nothing that opens them. */
+  readonly fetch?: (keys: readonly string[], raw?: boolean) => Promise<readonly GrantedUrl[]>
   readonly settle?: (key: string) => Promise<boolean>
   readonly earlier?: (packs: readonly PackClaim[]) => Promise<readonly string[]>
   /** Where nvCOMP lies on the box, installed if need be; undefined when it cannot or may not be had. */
@@ -25,6 +28,8 @@ export interface RequestHandlers {
   readonly confirm?: (question: MessageOf<'confirm'>) => Promise<boolean>
   readonly lost?: (entry: LostEntry) => void
   readonly checked?: (pack: CheckedPack) => void
+  readonly repaired?: (object: RepairedObject) => void
+  readonly hopeless?: (object: HopelessObject) => void
   readonly progress?: (progress: WorkerProgress) => void
   readonly warning?: (warning: WorkerWarning) => void
 }
@@ -44,7 +49,8 @@ export async function answer(question: Question, handlers: RequestHandlers): Pro
 async function body(question: Question, handlers: RequestHandlers): Promise<Partial<Reply>> {
   const {type} = question
   if (type === 'sign') return {urls: [...(await granted(type, handlers.sign)(question.objects))]}
-  if (type === 'fetch') return {urls: [...(await granted(type, handlers.fetch)(question.keys))]}
+  if (type === 'fetch')
+    return {urls: [...(await granted(type, handlers.fetch)(question.keys, question.raw))]}
   if (type === 'settle') return {stored: await granted(type, handlers.settle)(question.key)}
   if (type === 'earlier')
     return {accepted: [...(await granted(type, handlers.earlier)(question.packs))]}

@@ -30,6 +30,8 @@ const parent = v.object({
   unusable: v.array(key),
   /** Whether its ANS chunks may be named again; absent: they may. */
   ans: v.exactOptional(v.boolean()),
+  /** Its list of groups, if they are to be kept. */
+  groups: v.exactOptional(digestedObject),
 })
 
 const createRequest = v.object({
@@ -55,6 +57,8 @@ const createRequest = v.object({
   dryRun: v.boolean(),
   seal: v.exactOptional(v.nullable(runSeal)),
   parent: v.nullable(parent),
+  /** Parity objects for each group of what is stored; absent: none. */
+  parity: v.exactOptional(count),
 })
 
 const restoreRequest = v.object({
@@ -77,6 +81,20 @@ const restoreRequest = v.object({
   dryRun: v.boolean(),
   /** Whether what is damaged of the index costs only what it described. */
   salvage: v.boolean(),
+  /** Its list of groups. */
+  groups: v.exactOptional(digestedObject),
+})
+
+const repairRequest = v.object({
+  type: v.literal('repair'),
+  snapshot: snapshotId,
+  segments: v.array(digestedObject),
+  packs: digestedObject,
+  groups: digestedObject,
+  /** Members and parity objects that are to be made again. */
+  lost: v.array(key),
+  parts: count,
+  memory: count,
 })
 
 const transcodeRequest = v.object({
@@ -138,6 +156,7 @@ const withId = {id: messageId}
 export const operatorMessage = v.variant('type', [
   v.object({...createRequest.entries, ...withId}),
   v.object({...restoreRequest.entries, ...withId}),
+  v.object({...repairRequest.entries, ...withId}),
   v.object({...transcodeRequest.entries, ...withId}),
   v.object({...verifyRequest.entries, ...withId}),
   v.object({...rateRequest.entries, ...withId}),
@@ -152,6 +171,8 @@ export type CreateRequest = v.InferOutput<typeof createRequest>
 export type ParentRequest = v.InferOutput<typeof parent>
 /** A restore as its caller states it; the conversation adds the id. */
 export type RestoreRequest = v.InferOutput<typeof restoreRequest>
+/** A repair as its caller states it; the conversation adds the id. */
+export type RepairRequest = v.InferOutput<typeof repairRequest>
 /** A transcode as its caller states it; the conversation adds the id. */
 export type TranscodeRequest = v.InferOutput<typeof transcodeRequest>
 /** A verify as its caller states it; the conversation adds the id. */
@@ -160,7 +181,7 @@ export type VerifyRequest = v.InferOutput<typeof verifyRequest>
 export type RateRequest = v.InferOutput<typeof rateRequest>
 /** Whatever a worker can be asked to do. */
 export type WorkRequest =
-  CreateRequest | RateRequest | RestoreRequest | TranscodeRequest | VerifyRequest
+  CreateRequest | RateRequest | RepairRequest | RestoreRequest | TranscodeRequest | VerifyRequest
 export type Reply = v.InferOutput<typeof reply>
 export type GrantedUrl = v.InferOutput<typeof signedRequest>
 

@@ -30,12 +30,14 @@ export const bytes = v.object({
     () => ({}),
   ),
   delta: v.exactOptional(v.object({raw: count, stored: count, alone: count})),
+  parity: v.exactOptional(count),
 })
 
 /** What the worker says it stored as index; the operator's machine reads it back before it believes a word. */
 export const indexClaim = v.object({
   segments: v.pipe(v.array(digestedObject), v.maxLength(100_000)),
   packs: digestedObject,
+  groups: v.exactOptional(digestedObject),
   entries: count,
   chunks: count,
   merkle: sha256,
@@ -89,6 +91,9 @@ export const transcodeResult = v.object({
   seconds,
 })
 
+/** How many objects were made again and sent, how many cannot be, and the bytes of the first. */
+export const repairResult = v.object({repaired: count, hopeless: count, bytes: count, seconds})
+
 /** Bytes of packs, and `besides` those of others that their chunks differ from. */
 export const verifyResult = v.object({packs: count, bytes: count, besides: count, seconds})
 
@@ -116,6 +121,7 @@ export type IndexClaim = v.InferOutput<typeof indexClaim>
 export type Root = v.InferOutput<typeof root>
 export type CreateResult = v.InferOutput<typeof createResult>
 export type RateResult = v.InferOutput<typeof rateResult>
+export type RepairResult = v.InferOutput<typeof repairResult>
 export type VerifyResult = v.InferOutput<typeof verifyResult>
 export type TranscodeResult = v.InferOutput<typeof transcodeResult>
 export type RestoreResult = v.InferOutput<typeof restoreResult>

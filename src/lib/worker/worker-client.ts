@@ -8,6 +8,7 @@ import type {RequestHandlers} from './request-handlers.js'
 import type {
   CreateRequest,
   RateRequest,
+  RepairRequest,
   RestoreRequest,
   TranscodeRequest,
   VerifyRequest,
@@ -15,11 +16,13 @@ import type {
 import {
   createResult,
   rateResult,
+  repairResult,
   restoreResult,
   transcodeResult,
   verifyResult,
   type CreateResult,
   type RateResult,
+  type RepairResult,
   type RestoreResult,
   type TranscodeResult,
   type VerifyResult,
@@ -39,6 +42,12 @@ export interface Worker {
     handlers: RequestHandlers,
     signal?: AbortSignal,
   ): Promise<RestoreResult>
+  /** Tells of objects with `repaired` and `hopeless`. */
+  repair(
+    request: RepairRequest,
+    handlers: RequestHandlers,
+    signal?: AbortSignal,
+  ): Promise<RepairResult>
   transcode(
     request: TranscodeRequest,
     handlers: RequestHandlers,
@@ -77,6 +86,8 @@ export async function startWorker(
         conversation.request(request, createResult, handlers, cancel),
       restore: (request, handlers, cancel) =>
         conversation.request(request, restoreResult, handlers, cancel),
+      repair: (request, handlers, cancel) =>
+        conversation.request(request, repairResult, handlers, cancel),
       transcode: (request, handlers, cancel) =>
         conversation.request(request, transcodeResult, handlers, cancel),
       verify: (request, handlers, cancel) =>

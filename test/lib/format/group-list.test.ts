@@ -13,10 +13,10 @@ const FIRST = {group: 0, members: [pack(0), pack(1, 900)], parity: [parity(0), p
 const SECOND = {
   group: 1,
   members: [
-    object(`index/${SNAPSHOT}/0`, 67_108_864),
+    object(`index/${SNAPSHOT}/0`, 33_554_432),
     object('index/20251123T140200Z-aaaaaa/packs', 12),
   ],
-  parity: [parity(2, 67_108_864)],
+  parity: [parity(2, 33_554_432)],
 }
 
 function list(...lines: unknown[]): Buffer {

@@ -3,6 +3,7 @@ import {gunzipSync, gzipSync} from 'node:zlib'
 import {decodeEntry} from '../../../src/lib/format/entry.js'
 import {leafOf} from '../../../src/lib/format/entry-leaf.js'
 import {MerkleTree} from '../../../src/lib/format/merkle.js'
+import type {ParityGroup} from '../../../src/lib/format/group-list.js'
 import type {PackRecord} from '../../../src/lib/format/pack-list.js'
 import {pinOf} from '../../../src/lib/store/pin.js'
 import type {Store} from '../../../src/lib/store/store.js'
@@ -11,6 +12,9 @@ import type {GrantedUrl, OperatorMessage} from '../../../src/lib/worker/requests
 import type {CreateResult} from '../../../src/lib/worker/results.js'
 import {openedByBox, sealedByBox, type WireSeal} from '../../support/box-seal.js'
 import {ScriptedWorker} from '../../support/scripted-worker.js'
+
+type Stored = PackRecord & {bytes: Buffer}
+type Group = ParityGroup
 
 type CreateMessage = Extract<OperatorMessage, {type: 'create'}>
 
@@ -33,6 +37,7 @@ export interface Bends {
   /** Puts an uploaded object; leave it out and the worker lies about it. */
   upload?: (key: string, bytes: Uint8Array, put: () => Promise<void>) => Promise<void>
   packList?: (packs: PackRecord[]) => PackRecord[]
+  groups?: (groups: Group[]) => unknown[]
   indexLines?: (lines: Record<string, unknown>[]) => Record<string, unknown>[]
   result?: (result: CreateResult) => CreateResult
   /** Packs of an earlier run to ask for; each holds all the files, in their order. */
@@ -84,17 +89,29 @@ export class GoodWorker extends ScriptedWorker {
       layOut(Object.values(files), key, {chunks, isSealed: this.#seal !== undefined})
     const fresh = Object.values(files).filter((text) => !chunks.has(hashOf(text)))
     if (request.dryRun) return {...this.#result(request, {raw, all: 0, chunks: 0}), sample: []}
+    const groups = [...known.groups]
     if (fresh.length > 0) {
       const pack = await this.#store1('pack', fresh.map(frameOf))
       packs.set(pack.key, pack)
+      groups.push(...(await this.#protect(request, pack)))
       layOut(fresh, pack.key, {chunks, isSealed: this.#seal !== undefined})
     }
-    return this.#index(request, {chunks, packs, raw})
+    return this.#index(request, {chunks, groups, packs, raw})
   }
 
   async #index(
     request: CreateMessage,
-    {chunks, packs, raw}: {chunks: Map<string, Chunk>; packs: Map<string, PackRecord>; raw: number},
+    {
+      chunks,
+      groups,
+      packs,
+      raw,
+    }: {
+      chunks: Map<string, Chunk>
+      groups: readonly Group[]
+      packs: Map<string, PackRecord>
+      raw: number
+    },
   ): Promise<CreateResult> {
     const {files, indexLines = (same) => same, packList = (same) => same} = this.#bends
     const named: string[] = []
@@ -149,6 +166,7 @@ export class GoodWorker extends ScriptedWorker {
     const index = {
       segments: [digested(segment)],
       packs: digested(packObject),
+      ...(await this.#groupList(request, {groups, named, own: [segment, packObject]})),
       entries,
       chunks: numbers.size,
       merkle: tree.root(),
@@ -183,11 +201,37 @@ export class GoodWorker extends ScriptedWorker {
     }
   }
 
-  async #store1(
-    kind: ObjectToSign['kind'],
-    pieces: readonly Buffer[],
-  ): Promise<PackRecord & {bytes: Buffer}> {
-    const sealed = this.#seal && sealedByBox(this.#seal, kind, pieces)
+  /** A group of one: whatever it is multiplied by, its sums are what it is. */
+  async #protect({parity = 0}: CreateMessage, object: Stored): Promise<Group[]> {
+    const sums: Stored[] = []
+    while (sums.length < parity) sums.push(await this.#store1('parity', [object.bytes]))
+    return sums.length > 0 ? [{members: [plain(object)], parity: sums.map(plain)}] : []
+  }
+
+  async #groupList(
+    request: CreateMessage,
+    {
+      groups,
+      named,
+      own,
+    }: {readonly groups: readonly Group[]; readonly named: readonly string[]; own: Stored[]},
+  ) {
+    const all = groups.filter(({members}) => members.some(({key}) => named.includes(key)))
+    for (const object of own) all.push(...(await this.#protect(request, object)))
+    if (all.length === 0) return {}
+    const lines = (this.#bends.groups ?? ((same: Group[]) => same))(all)
+    const list = await this.#store1('groups', [
+      gzipped([
+        {kind: 'groups', format: 1, snapshot: request.snapshot},
+        ...lines.map((line, group) => Object.assign({group}, line)),
+      ]),
+    ])
+    return {groups: digested(list)}
+  }
+
+  async #store1(kind: ObjectToSign['kind'], pieces: readonly Buffer[]): Promise<Stored> {
+    const sealed =
+      this.#seal && kind !== 'parity' ? sealedByBox(this.#seal, kind, pieces) : undefined
     const bytes = sealed?.bytes ?? Buffer.concat(pieces)
     const pin = pinOf('crc32', bytes)
     const [key = ''] = await this.sign([{kind, part: 0, length: bytes.length, pin}])
@@ -209,13 +253,19 @@ export class GoodWorker extends ScriptedWorker {
   async #parentChunks({parent}: CreateMessage) {
     const chunks = new Map<string, Chunk>()
     const packs = new Map<string, PackRecord>()
-    if (!parent?.reuse) return {chunks, packs}
+    const groups: Group[] = []
+    if (!parent?.reuse) return {chunks, groups, packs}
     this.say({
       type: 'fetch',
       id: ++this.#questions,
-      keys: [parent.packs.key, ...parent.segments.map(({key}) => key)],
+      keys: [
+        parent.packs.key,
+        ...parent.segments.map(({key}) => key),
+        ...(parent.groups ? [parent.groups.key] : []),
+      ],
     })
     const [list, ...segments] = (await this.hears('reply')).urls ?? []
+    const grouping = parent.groups && segments.pop()
     const keys: string[] = []
     for (const line of linesOf(await this.#read('packs', list)).slice(1)) {
       const {pack: _number, ...pack} = line as unknown as PackRecord & {pack: number}
@@ -228,10 +278,18 @@ export class GoodWorker extends ScriptedWorker {
         const chunk = {...(line as unknown as Chunk), pack: keys[line['pack'] as number] ?? ''}
         if (!parent.unusable.includes(chunk.pack)) chunks.set(chunk.hash, chunk)
       }
-    return {chunks, packs}
+    for (const line of grouping ? linesOf(await this.#read('groups', grouping)).slice(1) : []) {
+      const {members, parity} = line as unknown as Group
+      const isWhole = [...members, ...parity].every(({key}) => !parent.unusable.includes(key))
+      if (isWhole) groups.push({members, parity})
+    }
+    return {chunks, groups, packs}
   }
 
-  async #read(kind: 'packs' | 'segment', granted: GrantedUrl | undefined): Promise<Uint8Array> {
+  async #read(
+    kind: 'groups' | 'packs' | 'segment',
+    granted: GrantedUrl | undefined,
+  ): Promise<Uint8Array> {
     const bytes = await this.#store.get(granted?.key ?? '')
     return granted?.seal ? openedByBox(granted.seal, kind, bytes) : bytes
   }
@@ -284,7 +342,11 @@ function linesOf(object: Uint8Array): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
-function digested({bytes, key, length, seal}: PackRecord & {bytes: Buffer}) {
+function plain({key, length, pin}: PackRecord): Pick<PackRecord, 'key' | 'length' | 'pin'> {
+  return {key, length, pin}
+}
+
+function digested({bytes, key, length, seal}: Stored) {
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   return {key, length, sha256, ...(seal !== undefined && {seal})}
 }

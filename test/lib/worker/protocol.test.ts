@@ -6,6 +6,7 @@ import {encodeMessage, operatorMessage} from '../../../src/lib/worker/requests.j
 import {
   createResult,
   rateResult,
+  repairResult,
   restoreResult,
   verifyResult,
 } from '../../../src/lib/worker/results.js'
@@ -19,7 +20,7 @@ describe('the lines both sides are tested with', () => {
     expect(message).toEqual(v.parse(workerMessage, JSON.parse(line)))
     if (message.type === 'result')
       expect(
-        [createResult, restoreResult, verifyResult, rateResult].some((schema) =>
+        [createResult, restoreResult, verifyResult, rateResult, repairResult].some((schema) =>
           v.is(schema, message),
         ),
       ).toBe(true)
