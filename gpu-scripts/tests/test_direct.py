@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from dumont_worker import direct
-from dumont_worker.direct import BLOCK, LEAST, DirectWriter, takes_direct
+from dumont_worker.direct import BLOCK, LEAST, DirectWriter, is_cached, takes_direct
 from dumont_worker.entry import CHUNK_MAX
+
+MIB = 1 << 20
 
 
 def write_one(
@@ -119,3 +121,36 @@ def test_does_not_trust_a_c_library_without_fstatfs(
     with (tmp_path / "file").open("w+b") as file:
         assert not takes_direct(file.fileno())
     write_one(tmp_path, offset=0)
+
+
+@pytest.mark.parametrize("length", [9 * BLOCK + 1, 5 * MIB, 64 * MIB, 200 * MIB + 1])
+def test_what_was_read_lies_in_memory_and_what_was_not_does_not(
+    tmp_path: Path, length: int
+) -> None:
+    with (tmp_path / "file").open("w+b", buffering=0) as file:
+        file.truncate(length)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        assert not is_cached(file.fileno(), 0, length)
+        # What is read of a hole lies in the cache as well.
+        file.read(length // 3)
+        assert not is_cached(file.fileno(), 0, length)
+        file.read(length // 3)
+        assert is_cached(file.fileno(), 0, length)
+
+
+def test_a_look_at_a_tebibyte_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = direct._library()
+    asked: list[int] = []
+
+    class Watched:
+        mmap, munmap = library.mmap, library.munmap
+
+        def mincore(self, place: int, length: int, seen: object) -> int:
+            asked.append(length)
+            return int(library.mincore(place, length, seen))
+
+    monkeypatch.setattr(direct, "_library", Watched)
+    with (tmp_path / "file").open("w+b") as file:
+        file.truncate(1 << 40)
+        assert not is_cached(file.fileno(), 0, 1 << 40)
+    assert sum(asked) <= 64 * MIB
