@@ -29,6 +29,9 @@ export function describeCreate(summary: SnapshotSummary): string {
 const NEEDS_GPU =
   'needs an NVIDIA GPU to come back; dumont snapshot transcode makes one of it that needs none'
 
+const UPLINK_UNKNOWN =
+  'how fast this box sends to this store is not known before its first create: EXPECTED is the time to compress alone'
+
 function differences({delta}: SnapshotSummary): readonly string[] {
   return delta === undefined ? [] : [describeDifferences(delta)]
 }
@@ -60,9 +63,9 @@ function sampled({sample, uplink}: SnapshotSummary): readonly string[] {
     raw > 0 ? (stored / raw).toFixed(3) : '-',
     rate > 0 ? (rate / 1e6).toFixed(0) : '-',
     uplink === undefined ? '?' : (uplink / 1e6).toFixed(0),
-    duration(expected * 1000),
+    `${uplink === undefined ? '≥ ' : ''}${duration(expected * 1000)}`,
   ])
-  return [table(columns, rows)]
+  return [table(columns, rows), ...(uplink === undefined ? [UPLINK_UNKNOWN] : [])]
 }
 
 function reasons({counts, skippedMounts}: SnapshotSummary): string {

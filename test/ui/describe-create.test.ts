@@ -70,7 +70,13 @@ describe('the table of a dry run', () => {
   })
 
   test('owns up to an uplink that nobody has seen', () => {
-    expect(describeCreate(dry)).toMatch(/zstd +0\.666 +1600 +\? +1 min 24 s/u)
+    const text = describeCreate(dry)
+    expect(text).toMatch(/zstd +0\.666 +1600 +\? +≥ 1 min 24 s/u)
+    expect(text).toContain('how fast this box sends to this store is not known before its first')
+  })
+
+  test('has nothing to own up to where it was seen', () => {
+    expect(describeCreate({...dry, uplink: 118e6})).not.toMatch(/≥|not known/u)
   })
 
   test('shows no figures of a sample without bytes', () => {
