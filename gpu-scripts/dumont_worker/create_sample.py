@@ -11,7 +11,7 @@ from .cut import Piece, plan
 from .entry import CHUNK_MAX, Entry
 from .errors import WorkerError
 from .file_state import Lost, open_file
-from .gpu.choice import choose
+from .gpu.choice import Choice, choose
 from .gpu.measuring import measured
 from .gpu.uplink import remembered
 from .gpu.use import GPU_CODECS, GpuUse, gpu_use
@@ -32,7 +32,7 @@ def run(
 
     Raises BOX_UNSUITABLE for a GPU codec that a create would refuse.
     """
-    gpu = _gpu_uses(request, box)
+    gpu, refused = _gpu_uses(request, box)
     started = time.monotonic()
     tally = Tally()
     files = 0
@@ -63,28 +63,29 @@ def run(
         level=request.level,
         warn=lambda why: link.warn("gpu", b"", why),
     )
+    choice = choose(table, uplink) if refused is None else Choice("zstd", f"zstd: {refused}")
     return {
         "counts": tally.counts(link.warnings["unreadable"]),
         "bytes": {"raw": tally.raw},
         "seconds": {"scan": round(scanned, 3), "total": round(time.monotonic() - started, 3)},
         "sample": [one.fields() for one in table],
-        **({"choice": choose(table, uplink).fields()} if request.codec == "auto" else {}),
+        **({"choice": choice.fields()} if request.codec == "auto" else {}),
         **({} if uplink is None else {"uplink": round(uplink)}),
         "warnings": dict(link.warnings),
         "notes": dict(link.notes),
     }
 
 
-def _gpu_uses(request: CreateRequest, box: Box) -> list[GpuUse]:
-    """Which GPU codecs to measure: all that run here, and the one asked for."""
+def _gpu_uses(request: CreateRequest, box: Box) -> tuple[list[GpuUse], str | None]:
+    """Which GPU codecs to measure, all that run here; why none of them does."""
     if request.codec in ("zstd", "none"):
-        return []
+        return [], None
     try:
-        return [gpu_use(codec, box.nvcomp, box.native, box.gpus) for codec in GPU_CODECS]
-    except WorkerError:
+        return [gpu_use(codec, box.nvcomp, box.native, box.gpus) for codec in GPU_CODECS], None
+    except WorkerError as error:
         if request.codec != "auto":
             raise
-        return []
+        return [], error.message.partition(" here: ")[2]
 
 
 def _chunks(roots: list[Root], entry: Entry, files: int) -> list[tuple[bytes, int | None]]:
