@@ -485,3 +485,31 @@ def parent_of(result: Json, snapshot: str) -> Json:
         "reuse": True,
         "unusable": [],
     }
+
+
+def restore_of(operator: FakeOperator, created: dict[str, Any], target: Path) -> dict[str, Any]:
+    return {
+        "id": 1000,
+        "snapshot": operator.snapshot,
+        "lineage": LINEAGE,
+        "roots": created["roots"],
+        "segments": created["index"]["segments"],
+        "packs": created["index"]["packs"],
+        "target": str(target),
+        "include": [],
+        "overwrite": "if-changed",
+        "delete": False,
+        "rules": {
+            "excludes": [],
+            "excludeCaches": False,
+            "crossMounts": False,
+            "skippedMounts": [],
+        },
+        "devices": True,
+        "includeAccessFiles": False,
+        "privileges": True,
+        "parts": 8,
+        "memory": 1 << 29,
+        "dryRun": False,
+        "salvage": False,
+    }

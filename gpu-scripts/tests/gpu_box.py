@@ -1,10 +1,10 @@
 """A box whose GPU is a fake: what tests put on the path and into the worker's hands."""
 
 import os
+import random
 import shutil
 from pathlib import Path
 
-import pytest
 from fake_operator import PACKAGE
 
 FAKE = Path(__file__).parent / "fake_nvcomp"
@@ -48,8 +48,8 @@ def impatient_worker(root: Path) -> Path:
     return program
 
 
-@pytest.fixture
-def gpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GpuBox:
-    box = GpuBox(tmp_path)
-    monkeypatch.setenv("PATH", box.path)
-    return box
+def weights(length: int, seed: int = 0) -> bytes:
+    source = random.Random(seed)
+    raw = bytearray(source.randbytes(length))
+    raw[1::2] = source.randbytes(length // 2).translate(bytes(0x38 + (v & 3) for v in range(256)))
+    return bytes(raw)

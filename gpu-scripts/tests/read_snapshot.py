@@ -102,3 +102,7 @@ def _assert_same_entry(snapshot: Snapshot, entry: Entry, where: Path) -> None:
         assert snapshot.content(entry) == where.read_bytes(), where
     elif stat.S_ISLNK(there.st_mode):
         assert entry.target == os.readlink(os.fsencode(where))
+
+
+def content_of(snapshot: Snapshot, path: bytes) -> bytes:
+    return snapshot.content(snapshot.by_path()[path])

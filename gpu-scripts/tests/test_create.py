@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from fake_operator import PACKAGE, FakeOperator, FakeStore, Fault, WorkerFailed, parent_of
-from processes import processes_of, resident
+from processes import is_running, processes_of, resident, wait_until
 from read_snapshot import Snapshot, assert_same
 from siblings import model, tuned
 from siblings import safetensors as checkpoint
@@ -26,21 +26,6 @@ from siblings import safetensors as checkpoint
 from dumont_worker.frame import FrameHeader, parse_header
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
-def operator(store: FakeStore, tmp_path: Path) -> Iterator[FakeOperator]:
-    with FakeOperator(store, tmp_path / "private") as operator:
-        yield operator
-    assert operator.broken_rules == []
 
 
 def pretend_ctime(store: FakeStore, segment: dict[str, Any], path: Path) -> None:
@@ -96,20 +81,6 @@ def scanned_later(store: FakeStore, parent: dict[str, Any]) -> dict[str, Any]:
         header["scannedAt"] = str(int(header["scannedAt"]) + 3600 * 10**9)
         store.rewrite(segment, gzip.compress(json.dumps(header).encode() + b"\n" + lines[1]))
     return parent
-
-
-def is_running(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state not in ("Z", "X")
-    return False
-
-
-def wait_until(condition: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def test_a_snapshot_holds_the_tree(

@@ -4,7 +4,6 @@ import json
 import random
 import struct
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,6 @@ from fake_operator import FakeOperator, FakeStore, Json, parent_of
 from read_snapshot import Snapshot, assert_same
 
 WORDS = 1 << 18
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
-def operator(store: FakeStore, tmp_path: Path) -> Iterator[FakeOperator]:
-    with FakeOperator(store, tmp_path / "private") as operator:
-        yield operator
-    assert operator.broken_rules == []
 
 
 def weights(seed: int) -> "array[float]":

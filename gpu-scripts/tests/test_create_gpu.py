@@ -1,50 +1,16 @@
 """Creates whose chunks a GPU codes, on the strict fake: nothing it does may cost a snapshot."""
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, parent_of
-from gpu_box import GpuBox, gpu_box, impatient_worker
-from read_snapshot import Snapshot
-from test_create import is_running, wait_until
+from gpu_box import GpuBox, impatient_worker, weights
+from processes import is_running, processes_of, wait_until
+from read_snapshot import Snapshot, content_of
 
-__all__ = ["gpu_box"]
+pytestmark = pytest.mark.usefixtures("gpu_box")
 MIB = 1 << 20
 LATER = "20271123T140200Z-k3f7qz"
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
-def operator(store: FakeStore, gpu_box: GpuBox, tmp_path: Path) -> Iterator[FakeOperator]:
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
-        yield operator
-    assert operator.broken_rules == []
-
-
-def weights(length: int, seed: int = 0) -> bytes:
-    source = random.Random(seed)
-    raw = bytearray(source.randbytes(length))
-    raw[1::2] = source.randbytes(length // 2).translate(bytes(0x38 + (v & 3) for v in range(256)))
-    return bytes(raw)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    (root / "weights.bin").write_bytes(weights(9 * MIB))
-    (root / "text.txt").write_bytes(b"all work and no play\n" * 100_000)
-    (root / "small").write_bytes(b"x")
-    return root
 
 
 def test_weights_go_to_the_gpu_and_text_does_not(
@@ -145,22 +111,11 @@ def test_without_nvcomp_it_is_refused_before_anything_is_stored(
     assert not store.objects
 
 
-def descendants(pid: int) -> list[int]:
-    """A process and all below it, whichever of its threads started them."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(child) for file in children for child in file.read_text().split()]
-    return [pid, *(one for child in found for one in descendants(child))]
-
-
 PLACES = ("import", "codec", "cuda", "encode", "decode", "cpu")
 FAULTS = [
     *(f"{fault}@{place}" for place in PLACES for fault in ("kill", "segv", "oom", "error")),
     *(f"{fault}@{place}" for place in PLACES[3:] for fault in ("corrupt",)),
 ]
-
-
-def content_of(snapshot: Snapshot, path: bytes) -> bytes:
-    return snapshot.content(snapshot.by_path()[path])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -236,7 +191,7 @@ def test_an_interruption_leaves_no_gpu_process(
     with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
         operator.start_create(tree, codec="ans")
         wait_until((gpu_box.nvcomp / "hanging").exists, 30)
-        pids = descendants(operator.process.pid)
+        pids = processes_of(operator.process.pid)
         assert len(pids) == 3  # the worker, an engine, its encoder
         if how == "kill":
             operator.process.kill()

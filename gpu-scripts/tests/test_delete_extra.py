@@ -6,18 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from restore_rig import Rig, damage, rig
+from restore_rig import Rig, damage
 
 from dumont_worker.protocol import ManifestRules
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 MIB = 1 << 20
-
-
-@pytest.fixture
-def box(tmp_path: Path):
-    with rig(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import is_running, wait_until
 
 from dumont_worker import engine_pool
 from dumont_worker.engine_pool import EnginePool, engine_environment
@@ -146,18 +147,7 @@ def test_engines_die_with_their_coordinator(role: Callable[[str], None], tmp_pat
         assert coordinator.stdout is not None
         pid = int(coordinator.stdout.readline())
         coordinator.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 2
-    while _is_running(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in ("Z", "X")
+    wait_until(lambda: not is_running(pid))
 
 
 def test_no_engine_is_left_when_one_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

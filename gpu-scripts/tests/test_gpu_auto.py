@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_operator import PACKAGE, FakeOperator, FakeStore
-from gpu_box import GpuBox, gpu_box
-from read_snapshot import Snapshot
-from test_create_gpu import content_of, store, weights
-from test_restore_worker import restore_of
+from fake_operator import PACKAGE, FakeOperator, FakeStore, restore_of
+from gpu_box import GpuBox, weights
+from read_snapshot import Snapshot, content_of
 
 from dumont_worker.box import PrivateDir
 from dumont_worker.gpu.choice import Measured, choose
 from dumont_worker.gpu.uplink import Rates, Watch, remember, remembered
 
-__all__ = ["gpu_box", "store"]
 MIB = 1 << 20
 REPOSITORY = "0" * 32
 

@@ -164,14 +164,6 @@ def test_transfers_that_begin_together_are_siblings(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """Siblings of the transfer under test."""
     fleet = Fleet(6, total=1 << 40)

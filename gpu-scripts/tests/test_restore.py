@@ -8,18 +8,12 @@ from pathlib import Path
 
 import pytest
 from compare_trees import compare_trees
-from restore_rig import FakeLink, Rig, ThreadPool, rig, temps_below
+from restore_rig import FakeLink, Rig, ThreadPool, temps_below
 
 from dumont_worker import restored
 
 MATRIX = Path(__file__).parents[2] / "test/support/tree/make_matrix.py"
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-@pytest.fixture
-def box(tmp_path: Path):
-    with rig(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

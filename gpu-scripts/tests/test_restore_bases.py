@@ -2,11 +2,11 @@
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from restore_rig import Maker, Rig, Snapshot, hash_of, rig, temps_below
+from restore_rig import Maker, Rig, Snapshot, hash_of, temps_below
 
 from dumont_worker import restore_files, restore_plan
 from dumont_worker.entry import ChunkRecord, Entry, Extent
@@ -17,12 +17,6 @@ from dumont_worker.restore_index import ChunkTable
 KIB = 1 << 10
 Chunk = tuple[bytes, bytes | None]
 """Raw bytes and what they are stored as a difference from."""
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as made:
-        yield made
 
 
 def noise(seed: int, length: int = 256 * KIB) -> bytes:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,13 @@ from compare_trees import compare_trees
 from fake_operator import FakeOperator, FakeStore
 from processes import processes_of, resident
 from read_snapshot import Snapshot as Saved
-from restore_rig import SNAPSHOT, FakeLink, Rig, Snapshot, ThreadPool, flipped, rig, temps_below
+from restore_rig import SNAPSHOT, FakeLink, Rig, Snapshot, ThreadPool, flipped, temps_below
 from siblings import MIB, model, safetensors, torch_zip, tuned
 
 from dumont_worker import restore_plan, restore_writer
 from dumont_worker.cancellation import Cancelled
 from dumont_worker.entry import ChunkRecord
 from dumont_worker.protocol import ManifestRoot, ObjectRef
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

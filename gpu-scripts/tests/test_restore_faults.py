@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from compare_trees import compare_trees
-from restore_rig import Rig, damage, flipped, raw_index, rig, temps_below
+from restore_rig import Rig, damage, flipped, raw_index, temps_below
 
 from dumont_worker import restore, restored
 from dumont_worker.cancellation import Cancelled
@@ -24,12 +24,6 @@ from dumont_worker.restore_runs import Runs
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 MIB = 1 << 20
-
-
-@pytest.fixture
-def box(tmp_path: Path):
-    with rig(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,36 +1,18 @@
 """Restores of ANS chunks on the strict fake: right, or refused in words."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_operator import FakeOperator, FakeStore, WorkerFailed
-from gpu_box import GpuBox, gpu_box, impatient_worker
+from fake_operator import FakeOperator, FakeStore, WorkerFailed, restore_of
+from gpu_box import GpuBox, impatient_worker, weights
+from processes import is_running, processes_of, wait_until
 from sealing import SealedStore
-from test_create import is_running, wait_until
-from test_create_gpu import descendants, tree, weights
-from test_restore_worker import restore_of
 
 from dumont_worker.gpu.batch import HELD_MOST
 
-__all__ = ["gpu_box", "tree"]
+pytestmark = pytest.mark.usefixtures("gpu_box")
 MIB = 1 << 20
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
-def operator(store: FakeStore, gpu_box: GpuBox, tmp_path: Path) -> Iterator[FakeOperator]:
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
-        yield operator
-    assert operator.broken_rules == []
 
 
 def restored(operator: FakeOperator, request: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +207,7 @@ def test_an_interruption_leaves_no_gpu_process(
     gpu_box.switch("hang@decode")
     operator.send("restore", **restore_of(operator, created, tmp_path / "out"))
     wait_until((gpu_box.nvcomp / "hanging").exists, 30)
-    pids = descendants(operator.process.pid)
+    pids = processes_of(operator.process.pid)
     assert len(pids) > 2
     assert operator.end() == 130
     wait_until(lambda: not any(is_running(pid) for pid in pids))

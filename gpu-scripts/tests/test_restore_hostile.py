@@ -11,19 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from restore_rig import Rig, Snapshot, raw_index, rig
+from restore_rig import Rig, Snapshot, raw_index
 
 from dumont_worker.content_hash import small_hash
 
 Line = dict[str, Any]
 SAFE = (1 << 53) - 1
 CHUNK = 4 << 20
-
-
-@pytest.fixture
-def box(tmp_path: Path):
-    with rig(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

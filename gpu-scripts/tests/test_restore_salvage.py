@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from restore_rig import Rig, Snapshot, damage, flipped, rig, temps_below
+from restore_rig import Rig, Snapshot, damage, flipped, temps_below
 
 from dumont_worker import index
 from dumont_worker.content_hash import small_hash
@@ -17,12 +17,6 @@ from dumont_worker.restore_index import ChunkTable
 from dumont_worker.restore_salvage import SalvageReader, SalvageTable
 
 KIB = 1 << 10
-
-
-@pytest.fixture
-def box(tmp_path: Path):
-    with rig(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

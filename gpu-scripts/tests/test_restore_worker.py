@@ -4,60 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 from compare_trees import compare_trees
-from fake_operator import LINEAGE, FakeOperator, FakeStore, Fault
+from fake_operator import FakeOperator, FakeStore, Fault, restore_of
 from restore_rig import temps_below
 
 MATRIX = Path(__file__).parents[2] / "test/support/tree/make_matrix.py"
 MIB = 1 << 20
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
-def operator(store: FakeStore, tmp_path: Path) -> Iterator[FakeOperator]:
-    with FakeOperator(store, tmp_path / "private") as operator:
-        yield operator
-    assert operator.broken_rules == []
-
-
-def restore_of(operator: FakeOperator, created: dict[str, Any], target: Path) -> dict[str, Any]:
-    return {
-        "id": 1000,
-        "snapshot": operator.snapshot,
-        "lineage": LINEAGE,
-        "roots": created["roots"],
-        "segments": created["index"]["segments"],
-        "packs": created["index"]["packs"],
-        "target": str(target),
-        "include": [],
-        "overwrite": "if-changed",
-        "delete": False,
-        "rules": {
-            "excludes": [],
-            "excludeCaches": False,
-            "crossMounts": False,
-            "skippedMounts": [],
-        },
-        "devices": True,
-        "includeAccessFiles": False,
-        "privileges": True,
-        "parts": 8,
-        "memory": 1 << 29,
-        "dryRun": False,
-        "salvage": False,
-    }
 
 
 def test_what_create_saved_comes_back(operator: FakeOperator, tmp_path: Path) -> None:

@@ -6,9 +6,6 @@ import pytest
 import test_create
 import test_restore_worker
 from sealing import SealedStore
-from test_create import operator
-
-__all__ = ["operator"]
 
 
 @pytest.fixture

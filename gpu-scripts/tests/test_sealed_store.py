@@ -13,17 +13,16 @@ from typing import Any
 
 import pytest
 from compare_trees import compare_trees
-from fake_operator import PACKAGE, FakeOperator, FakeStore, WorkerFailed, parent_of
-from processes import processes_of, resident
+from fake_operator import PACKAGE, FakeOperator, FakeStore, WorkerFailed, parent_of, restore_of
+from processes import processes_of, resident, wait_until
 from read_snapshot import Snapshot
 from sealing import SealedStore, kind_of, shapes_of
 from siblings import model, tuned
 from siblings import safetensors as checkpoint
-from test_create import make_tree, operator, wait_until
-from test_restore_worker import restore_of
+from test_create import make_tree
 from test_sealed_create import store
 
-__all__ = ["operator", "store"]
+__all__ = ["store"]
 
 MIB = 1 << 20
 NAME = "a-name-nobody-else-may-read"

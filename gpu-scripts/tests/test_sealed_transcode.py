@@ -1,11 +1,11 @@
 """Transcoding in a sealed store."""
 
+import pytest
 import test_transcode
-from gpu_box import gpu_box
 from test_sealed_create import store
-from test_transcode import operator, tree
 
-__all__ = ["gpu_box", "operator", "store", "tree"]
+__all__ = ["store"]
+pytestmark = pytest.mark.usefixtures("gpu_box")
 
 AGAIN = [
     test_transcode.test_a_damaged_chunk_is_named_and_nothing_is_made_of_it,

@@ -1,32 +1,15 @@
 """Transcoding on the strict fake: the same content, without any chunk that needs a GPU."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, snapshot_id
-from gpu_box import GpuBox, gpu_box
+from gpu_box import GpuBox
+from processes import is_running, processes_of, wait_until
 from read_snapshot import Snapshot, assert_same
-from test_create import is_running, wait_until
-from test_create_gpu import descendants, tree
 
-__all__ = ["gpu_box", "tree"]
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
-
-
-@pytest.fixture
-def operator(store: FakeStore, gpu_box: GpuBox, tmp_path: Path) -> Iterator[FakeOperator]:
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
-        yield operator
-    assert operator.broken_rules == []
+pytestmark = pytest.mark.usefixtures("gpu_box")
 
 
 def start(operator: FakeOperator, created: dict[str, Any]) -> None:
@@ -112,6 +95,6 @@ def test_an_interruption_leaves_no_gpu_process(
     gpu_box.switch("hang@decode")
     start(operator, created)
     wait_until((gpu_box.nvcomp / "hanging").exists, 30)
-    pids = descendants(operator.process.pid)
+    pids = processes_of(operator.process.pid)
     assert operator.end() == 130
     wait_until(lambda: not any(is_running(pid) for pid in pids))

@@ -4,7 +4,6 @@ import shutil
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,6 @@ from dumont_worker.errors import WorkerError
 
 KEY = "packs/20261123T140200Z-k3f7qz/0-0-0"
 BODY = bytes(range(256)) * 20_000
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    store = FakeStore()
-    yield store
-    store.close()
-    assert store.broken_rules == []
 
 
 @pytest.fixture(autouse=True)
