@@ -32,6 +32,11 @@ const BESIDE_LABEL = 60
 const LEAST_LABEL = 12
 const MOST_LABEL = 40
 
+/** What parity takes of the store, as far as this snapshot wrote it. */
+function parityOf({bytes, index}: Manifest): readonly string[] {
+  return index.groups ? [`parity ${formatBytes(bytes.parity ?? 0)}`] : []
+}
+
 /**
  * The table of `snapshot list`, newest last, as a shell user expects; nothing for none. On a terminal labels are cut so that
  * a line fits.
@@ -39,7 +44,9 @@ const MOST_LABEL = 40
 export function describeList(manifests: readonly Manifest[], columns = Infinity): string {
   if (manifests.length === 0) return ''
   const width = Math.max(LEAST_LABEL, Math.min(MOST_LABEL, columns - BESIDE_LABEL))
-  const notes = manifests.map((manifest) => [...shownTags(manifest), ...flaws(manifest)].join(', '))
+  const notes = manifests.map((manifest) =>
+    [...shownTags(manifest), ...flaws(manifest), ...parityOf(manifest)].join(', '),
+  )
   const shown = [
     {title: 'ID'},
     {title: 'LABEL'},

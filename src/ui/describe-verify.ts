@@ -39,8 +39,19 @@ export function describeVerify(result: VerifyManyResult, all: boolean): string {
     ...(whole > 0 ? [`${whole} snapshots are whole at level ${level}`] : []),
     ...bad.flatMap((one) => damage(one, all)),
     ...broken.map(unusable),
-    'dumont snapshot restore ID --salvage brings back what is whole',
+    ...advice(result),
   ].join('\n')
+}
+
+function advice({broken, snapshots}: VerifyManyResult): string[] {
+  const all = snapshots.flatMap(({damaged}) => damaged)
+  const isLost = broken.length > 0 || snapshots.some(({files}) => files.lost > 0)
+  return [
+    ...(all.some(({repairable}) => repairable)
+      ? ['dumont snapshot repair ID --host BOX makes again what parity gives back']
+      : []),
+    ...(isLost ? ['dumont snapshot restore ID --salvage brings back what is whole'] : []),
+  ]
 }
 
 function described({
@@ -66,14 +77,17 @@ function wholeAt({asserted, level}: VerifyManyResult): string {
 
 function damage({damaged, damagedFiles, files, id}: VerifyResult, all: boolean): string[] {
   const packs = damaged.map(
-    ({key, reason}) => `  ${untrusted(key, 200)}: ${untrusted(reason, 200)}`,
+    ({key, reason, repairable}) =>
+      `  ${untrusted(key, 200)}: ${untrusted(reason, 200)}${repairable ? ' (repairable)' : ''}`,
   )
   const shown = damagedFiles.slice(0, MOST_FILES).map((file) => `  ${file}`)
   const more = damagedFiles.length - shown.length
   return [
     `${all ? `${id} is ` : ''}DAMAGED: ${damaged.length} packs`,
     ...packs,
-    `${damagedFiles.length} files cannot come back whole, ${files.whole} can:`,
+    damagedFiles.length === 0
+      ? `all ${files.whole} files can come back whole`
+      : `${damagedFiles.length} files cannot come back whole, ${files.whole} can:`,
     ...shown,
     ...(more > 0 ? [`  … and ${more} more (--json names them all)`] : []),
   ]

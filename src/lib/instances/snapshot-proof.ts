@@ -41,7 +41,10 @@ export async function proveSnapshot(
   const total = packs.reduce((sum, {length}) => sum + length, 0)
   const share = Math.min(sample, total === 0 ? 1 : sampleBytes / total)
   const chosen = share > 0 ? level : 'listed'
-  const bounded = {level: chosen, limit: sampleBytes, manifest, sample: share} as const
+  // What parity could give back is no proof that it is there, and what only parity needs proves nothing.
+  const {groups: _, ...index} = manifest.index
+  const bare = {...manifest, index}
+  const bounded = {level: chosen, limit: sampleBytes, manifest: bare, sample: share} as const
   const {bytesRead, damaged, damagedFiles, packsRead} = await verifySnapshot(
     service,
     bounded,

@@ -1,6 +1,7 @@
 import type {ChunkRecord} from '../format/chunk-record.js'
 import type {PackRecord} from '../format/pack-list.js'
 import type {PackReading} from './pack-check.js'
+import {repairable, type NumberedGroup, type StoredObjects} from './stored-objects.js'
 
 export type ChunksByPack = ReadonlyMap<number, readonly ChunkRecord[]>
 
@@ -13,6 +14,8 @@ export interface ChunkBook {
 export interface Damage {
   readonly key: string
   readonly reason: string
+  /** Whether parity can make it again, as far as was looked. */
+  readonly repairable: boolean
 }
 
 /** What was found wrong, pack by pack, and the chunks that are lost by it. */
@@ -22,9 +25,14 @@ export class Findings {
   readonly #chunks: ChunkBook
   readonly #reasons = new Map<number, string>()
 
-  constructor(packs: readonly PackRecord[], chunks: ChunkBook) {
-    this.#packs = packs
+  readonly #groups: readonly NumberedGroup[]
+  /** Packs that are as they were stored, and of no use all the same: parity would give the same again. */
+  readonly #hopeless = new Set<number>()
+
+  constructor({groups, objects}: StoredObjects, chunks: ChunkBook) {
+    this.#packs = objects
     this.#chunks = chunks
+    this.#groups = groups
   }
 
   headed(number: number, reason: string | undefined): void {
@@ -33,7 +41,8 @@ export class Findings {
     for (const {chunk} of this.#chunks.byPack.get(number) ?? []) this.#bad.add(chunk)
   }
 
-  read(number: number, {badBases, badChunks, reason}: PackReading): void {
+  read(number: number, {badBases, badChunks, isAsStored, reason}: PackReading): void {
+    if (isAsStored) this.#hopeless.add(number)
     if (reason !== undefined) this.#reasons.set(number, reason)
     for (const chunk of [...badBases, ...badChunks]) this.#bad.add(chunk)
     for (const base of badBases) {
@@ -43,10 +52,14 @@ export class Findings {
     }
   }
 
-  /** The chunks that cannot be had any more: those that are damaged, and those that differ from one. */
+  /** The chunks that cannot be had any more: those that are damaged for good, and those that differ from one. */
   lost(): ReadonlySet<number> {
-    const leaning = this.#chunks.all.filter(({delta}) => delta && this.#bad.has(delta.base))
-    return new Set([...this.#bad, ...leaning.map(({chunk}) => chunk)])
+    const back = this.#repairable()
+    const gone = new Set(
+      [...this.#bad].filter((chunk) => !back.has(this.#chunks.all[chunk]?.pack ?? -1)),
+    )
+    const leaning = this.#chunks.all.filter(({delta}) => delta && gone.has(delta.base))
+    return new Set([...gone, ...leaning.map(({chunk}) => chunk)])
   }
 
   present(): number[] {
@@ -54,8 +67,17 @@ export class Findings {
   }
 
   damaged(): readonly Damage[] {
+    const back = this.#repairable()
     return [...this.#reasons]
       .toSorted(([one], [other]) => one - other)
-      .map(([number, reason]) => ({key: this.#packs[number]?.key ?? '', reason}))
+      .map(([number, reason]) => {
+        const key = this.#packs[number]?.key ?? ''
+        return {key, reason, repairable: back.has(number)}
+      })
+  }
+
+  #repairable(): ReadonlySet<number> {
+    const lost = [...this.#reasons.keys()].filter((number) => !this.#hopeless.has(number))
+    return repairable(this.#groups, new Set(lost))
   }
 }

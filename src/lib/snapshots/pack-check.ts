@@ -27,6 +27,8 @@ export interface PackReading {
   readonly badChunks: readonly number[]
   /** Numbers of chunks, in whatever pack, that are damaged and that some of this pack differ from. */
   readonly badBases: readonly number[]
+  /** Present when its bytes are those that were stored, whatever they are worth. */
+  readonly isAsStored?: true
 }
 
 /** Reads one pack whole and checks its checksum and every chunk in it; with `bases` also what they decode to. */
@@ -41,7 +43,9 @@ export async function readProblem(
     return {badBases: [], badChunks: chunks.map(({chunk}) => chunk), reason: bytes}
   const badChunks: number[] = []
   const badBases = new Set<number>()
-  const open = openerOf(store, pack)
+  // What no chunk lies in is parity, or leans on it, and never opened.
+  const open = chunks.length > 0 ? openerOf(store, pack) : undefined
+  const whole = bytes.length === pack.length && samePin(pinOf(pack.pin.kind, bytes), pack.pin)
   // Those that differ from the same chunk follow one another, so that it is read once.
   for (const chunk of chunks.toSorted((one, other) => baseOf(one) - baseOf(other))) {
     const frame = bytes.subarray(chunk.at, chunk.at + chunk.stored)
@@ -49,11 +53,12 @@ export async function readProblem(
     if (flaw === 'damaged') badChunks.push(chunk.chunk)
     else if (flaw === 'base') badBases.add(baseOf(chunk))
   }
-  const found = {badBases: [...badBases], badChunks}
+  const found = {badBases: [...badBases], badChunks, ...(whole && {isAsStored: true as const})}
   if (badChunks.length > 0)
     return {...found, reason: `${badChunks.length} of ${chunks.length} chunks are damaged`}
-  const whole = bytes.length === pack.length && samePin(pinOf(pack.pin.kind, bytes), pack.pin)
-  return {...found, reason: whole ? undefined : 'its bytes have changed outside the chunks in use'}
+  if (whole) return {...found, reason: undefined}
+  const where = chunks.length > 0 ? ' outside the chunks in use' : ''
+  return {...found, reason: `its bytes have changed${where}`}
 }
 
 async function flawOf(

@@ -5,7 +5,7 @@ import {memoryFor} from './create-request.js'
 import {grantFetch, readableOf} from './fetching.js'
 import {checkDecoders} from './nvidia-need.js'
 import type {PackReading} from './pack-check.js'
-import type {PacksToRead, ReadPacks} from './pack-readers.js'
+import {readHere, type PacksToRead, type ReadPacks} from './pack-readers.js'
 import type {StoreService} from './service.js'
 
 /** Connections to the store. */
@@ -22,10 +22,15 @@ export function readOnBox(
   {store}: Pick<StoreService, 'store'>,
 ): ReadPacks {
   return async (what, onRead, signal) => {
-    const {decode, manifest, numbers, packs} = what
+    const {chunks, decode, manifest, packs} = what
+    const numbers = what.numbers.filter((number) => chunks.byPack.has(number))
+    // Boxes know the list of packs; what parity adds to it is a small part, and read here.
+    const others = what.numbers.filter((number) => !chunks.byPack.has(number))
+    await readHere(store)({...what, numbers: others}, onRead, signal)
     if (numbers.length === 0) return 0
     if (decode) checkDecoders(manifest, box)
-    const readable = readableOf(manifest.index, packs)
+    const listed = packs.filter((_, number) => chunks.byPack.has(number))
+    const readable = readableOf(manifest.index, listed)
     const waiting = new Set(numbers)
     let told = Promise.resolve()
     const checked = (found: CheckedPack): void => {

@@ -78,6 +78,8 @@ export interface HostRestore {
 export interface RestoreSource {
   readonly manifest: Manifest
   readonly readable: Readable
+  /** Whether something that is lost may be made again. */
+  readonly hasParity: boolean
 }
 
 /** Restores onto one box. Rejects when nothing, or not everything, could be attempted; entries that failed are a result. */
@@ -102,8 +104,8 @@ export async function restoreHost(
     const warnings = new BoxWarnings(report, host)
     let lost = 0
     const handlers: RequestHandlers = {
-      fetch: (asked) =>
-        grantFetch(asked, {readable: source.readable, store: service.store}, box.reach),
+      fetch: (asked, raw = false) =>
+        grantFetch(asked, {raw, readable: source.readable, store: service.store}, box.reach),
       confirm: ({count, examples}) =>
         options.confirmDelete({
           host,
@@ -118,7 +120,7 @@ export async function restoreHost(
       progress: (progress) => report({kind: 'transfer', progress, host}),
       warning: (warning) => warnings.add(warning),
     }
-    const result = await box.worker.restore(requestOf(manifest, options, box), handlers, signal)
+    const result = await box.worker.restore(requestOf(source, options, box), handlers, signal)
     report({kind: 'step', step: 'restore', state: 'done', host})
     const failures = result.failures.map(readable)
     for (const failure of failures) report({kind: 'warning', ...failure, host})
@@ -139,7 +141,7 @@ function readable({code, message, path}: RestoreResult['failures'][number]): Fai
 }
 
 function requestOf(
-  manifest: Manifest,
+  {hasParity, manifest}: RestoreSource,
   options: RestoreOptions,
   {reach, session, worker}: ConnectedBox,
 ) {
@@ -163,5 +165,6 @@ function requestOf(
     memory: memoryFor(worker.hello, memory),
     dryRun,
     salvage: options.salvage ?? false,
+    ...(hasParity && manifest.index.groups && {groups: manifest.index.groups}),
   }
 }

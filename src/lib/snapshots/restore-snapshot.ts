@@ -1,4 +1,4 @@
-import {DumontError, EXIT, exitCodeOf} from '../errors.js'
+import {DumontError, EXIT, exitCodeOf, isDumontError} from '../errors.js'
 import {requireAbsolute} from './absolute-path.js'
 import {readableOf} from './fetching.js'
 import {findSnapshot, type SnapshotReference} from './find-snapshot.js'
@@ -10,7 +10,7 @@ import {
   type RestoreSource,
 } from './restore-host.js'
 import type {BoxService} from './service.js'
-import {readPacks} from './stored-index.js'
+import {readGroups, readPacks, withRemedy} from './stored-index.js'
 
 export interface RestoreSnapshotRequest extends SnapshotReference {
   readonly hosts: readonly string[]
@@ -92,9 +92,20 @@ async function openSource(
   const {report, store} = service
   report({kind: 'step', step: 'open-store', state: 'started'})
   const {manifest} = await findSnapshot(reference, service, signal)
-  const packs = await readPacks(store, manifest, signal)
+  const packs = await readPacks(store, manifest, signal).catch((error: unknown) => {
+    throw withRemedy(manifest, error)
+  })
+  const groups = await readGroups(store, manifest, signal).catch((error: unknown) => {
+    if (!isDumontError(error) || error.code !== 'INTEGRITY') throw error
+    report({kind: 'note', message: `nothing can be made again: ${error.message}`})
+    return []
+  })
   report({kind: 'step', step: 'open-store', state: 'done', detail: manifest.id})
-  return {manifest, readable: readableOf(manifest.index, packs)}
+  return {
+    hasParity: groups.length > 0,
+    manifest,
+    readable: readableOf(manifest.index, packs, groups),
+  }
 }
 
 function checkHosts(hosts: readonly string[]): void {

@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto'
-import {DumontError} from '../errors.js'
+import {DumontError, isDumontError} from '../errors.js'
 import {parseGroupList, type ParityGroup} from '../format/group-list.js'
 import {readIndex, readIndexBatches, type IndexLine} from '../format/index-reader.js'
 import type {Manifest} from '../format/manifest.js'
@@ -101,4 +101,11 @@ async function* segmentsOf(
     coming?.catch(() => {})
     yield bytes
   }
+}
+
+/** The same error, with what may help against a damaged index that has parity. */
+export function withRemedy({id, index: {groups}}: Indexed, error: unknown): unknown {
+  if (!isDumontError(error) || error.code !== 'INTEGRITY' || !groups) return error
+  const hint = `dumont snapshot repair ${id} --host BOX may make it again`
+  return new DumontError('INTEGRITY', error.message, {cause: error, hint})
 }

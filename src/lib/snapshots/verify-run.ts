@@ -9,7 +9,8 @@ import {readHere} from './pack-readers.js'
 import type {Proof, ProofLedger, Reader} from './proof-ledger.js'
 import {ReadMeter} from './read-meter.js'
 import type {StoreService} from './service.js'
-import {readPacks} from './stored-index.js'
+import {readGroups, readPacks} from './stored-index.js'
+import {withGroups} from './stored-objects.js'
 import {verifySnapshot, type VerifyResult} from './verify-snapshot.js'
 import type {BrokenSnapshot, VerifyManyRequest, VerifyManyResult} from './verify-snapshots.js'
 import type {VerifyTurn} from './verify-turn.js'
@@ -110,7 +111,8 @@ export class VerifyRun {
           .filter((number) => this.#isChosen(packs[number]))
         const here = new Set(present)
         for (const number of chosen)
-          if (!here.has(number)) await this.#note(packs[number] as PackRecord, [])
+          if (!here.has(number) && chunks.byPack.has(number))
+            await this.#note(packs[number] as PackRecord, [])
         return chosen.filter(
           (number) =>
             here.has(number) &&
@@ -120,7 +122,8 @@ export class VerifyRun {
       done: async (pack, chunks, whole) => {
         this.#read.add(pack.key)
         this.#meter.done(pack)
-        await this.#note(pack, whole ? chunks : [])
+        // Without chunks nothing would tell a proof from a turn that it had.
+        if (whole || chunks.length > 0) await this.#note(pack, whole ? chunks : [])
       },
       head: (pack, signal) => {
         this.#named.add(pack.key)
@@ -179,7 +182,8 @@ async function allPacks(
     8,
     async ({manifest}) => {
       try {
-        return await readPacks(store, manifest, signal)
+        const packs = await readPacks(store, manifest, signal)
+        return withGroups(packs, await readGroups(store, manifest, signal)).objects
       } catch (error) {
         if (isDumontError(error) && error.code === 'INTEGRITY') return []
         throw error

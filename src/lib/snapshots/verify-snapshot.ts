@@ -1,4 +1,4 @@
-import {DumontError} from '../errors.js'
+import {DumontError, isDumontError} from '../errors.js'
 import type {ChunkRecord} from '../format/chunk-record.js'
 import {displayBytes} from '../format/byte-string.js'
 import {summarise, type IndexLine} from '../format/index-reader.js'
@@ -7,8 +7,10 @@ import type {PackRecord} from '../format/pack-list.js'
 import {Findings, type ChunkBook, type Damage} from './findings.js'
 import {mapBounded} from './map-bounded.js'
 import type {StoreService} from './service.js'
-import {readPacks, readStoredIndex} from './stored-index.js'
-import {drawnTurn, type VerifyTurn} from './verify-turn.js'
+import type {Store} from '../store/store.js'
+import {readGroups, readPacks, readStoredIndex, withRemedy} from './stored-index.js'
+import {withGroups, type StoredObjects} from './stored-objects.js'
+import {drawnTurn, type SnapshotParts, type VerifyTurn} from './verify-turn.js'
 
 /** `listed`: every object is there with size and checksum; `stored`: every byte read; `decoded`: every chunk decoded. */
 export type VerifyLevel = 'decoded' | 'listed' | 'stored'
@@ -28,7 +30,9 @@ export interface VerifyResult {
   readonly id: string
   readonly level: VerifyLevel
   readonly sample: number
+  /** Of all sorts, and those of them that only parity is for. */
   readonly packs: number
+  readonly parity: number
   /** Packs whose bytes were read, and how many bytes and chunks that was; other packs' chunks that theirs differ from too. */
   readonly packsRead: number
   readonly bytesRead: number
@@ -55,25 +59,27 @@ export async function verifySnapshot(
   const {clock, report, store} = service
   const begun = clock.now()
   report({kind: 'step', state: 'started', step: 'verify'})
-  const packs = await readPacks(store, manifest, signal)
-  const chunks = await checkIndex(manifest, readStoredIndex(store, manifest, packs, signal))
+  const {chunks, packs} = await readWhole(store, manifest, signal)
+  const {damage, ...stored} = await lookAtGroups(store, manifest, packs, signal)
+  const {objects} = stored
   report({detail: `${manifest.index.entries} entries`, kind: 'step', state: 'done', step: 'verify'})
 
   report({kind: 'step', state: 'started', step: 'check-packs'})
   const decode = level === 'decoded'
   const turn = given ?? drawnTurn(service, {decode, limit, share: sample})
-  const findings = new Findings(packs, chunks)
+  const findings = new Findings(stored, chunks)
   const lookAt = async (pack: PackRecord, number: number): Promise<void> =>
     findings.headed(number, await turn.head(pack, signal))
-  await mapBounded(packs, HEADS_AT_ONCE, lookAt, signal)
+  await mapBounded(objects, HEADS_AT_ONCE, lookAt, signal)
 
-  const numbers = level === 'listed' ? [] : await turn.choose(findings.present(), {chunks, packs})
+  const numbers =
+    level === 'listed' ? [] : await turn.choose(findings.present(), {chunks, packs: objects})
   let bytesRead = 0
-  const work = {chunks, decode, manifest, numbers, packs}
+  const work = {chunks, decode, manifest, numbers, packs: objects}
   const besides = await turn.read(
     work,
     async (number, reading) => {
-      const pack = packs[number] as PackRecord
+      const pack = objects[number] as PackRecord
       findings.read(number, reading)
       bytesRead += pack.length
       const isWhole = reading.reason === undefined && reading.badBases.length === 0
@@ -89,7 +95,7 @@ export async function verifySnapshot(
   return {
     bytesRead: bytesRead + besides,
     chunksRead: numbers.reduce((sum, one) => sum + (chunks.byPack.get(one)?.length ?? 0), 0),
-    damaged: findings.damaged(),
+    damaged: [...findings.damaged(), ...damage],
     damagedFiles,
     files: {
       lost: damagedFiles.length,
@@ -97,10 +103,43 @@ export async function verifySnapshot(
     },
     id: manifest.id,
     level,
-    packs: packs.length,
+    packs: objects.length,
+    parity: objects.length - packs.length,
     packsRead: numbers.length,
     sample,
     seconds: (clock.now() - begun) / 1000,
+  }
+}
+
+/** Packs and chunks; rejects INTEGRITY, with what may help where the index has parity. */
+async function readWhole(
+  store: Store,
+  manifest: Manifest,
+  signal?: AbortSignal,
+): Promise<SnapshotParts> {
+  try {
+    const packs = await readPacks(store, manifest, signal)
+    const lines = readStoredIndex(store, manifest, packs, signal)
+    return {chunks: await checkIndex(manifest, lines), packs}
+  } catch (error) {
+    throw withRemedy(manifest, error)
+  }
+}
+
+/** What parity there is; without its list nothing is lost but that. */
+async function lookAtGroups(
+  store: Store,
+  manifest: Manifest,
+  packs: readonly PackRecord[],
+  signal?: AbortSignal,
+): Promise<StoredObjects & {readonly damage: readonly Damage[]}> {
+  try {
+    return {...withGroups(packs, await readGroups(store, manifest, signal)), damage: []}
+  } catch (error) {
+    if (!isDumontError(error) || error.code !== 'INTEGRITY') throw error
+    const key = `index/${manifest.id}/groups`
+    const damage = {key, reason: error.message, repairable: false}
+    return {...withGroups(packs, []), damage: [damage]}
   }
 }
 

@@ -67,7 +67,7 @@ describe('a damaged store', () => {
     const {file, key} = await firstPack()
     await rm(file)
     const result = await verify('listed')
-    expect(result.damaged).toEqual([{key, reason: 'missing'}])
+    expect(result.damaged).toEqual([{key, reason: 'missing', repairable: false}])
     expect(result.damagedFiles.length).toBeGreaterThan(0)
   })
   test('a short pack is seen in the listing', async () => {
@@ -158,7 +158,7 @@ describe('a snapshot that differs from others', () => {
       const {file, key} = await inheritedBase()
       await rm(file)
       const {damaged, damagedFiles} = await verify(level, 1, {id: LEANING})
-      expect(damaged).toEqual([{key, reason: 'missing'}])
+      expect(damaged).toEqual([{key, reason: 'missing', repairable: false}])
       // The other file has a chunk of that pack itself.
       expect(damagedFiles).toEqual([TUNED, ''])
     },
