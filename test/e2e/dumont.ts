@@ -114,7 +114,7 @@ function memoryOf(home: string): Record<string, string> {
     : {}
 }
 
-function cleanEnvironment(): Record<string, string | undefined> {
+export function cleanEnvironment(): Record<string, string | undefined> {
   const ours = /^(?:AWS_|DUMONT_|JEST_|NODE_|SSH_|XDG_|DEBUG$)/u
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name)))
 }

@@ -9,7 +9,7 @@ import {ROOT} from './dumont.js'
 const execute = promisify(execFile)
 const TREES = join(ROOT, 'test/support/tree')
 const VENV = join(ROOT, '.venv/bin/python')
-const PYTHON = existsSync(VENV) ? VENV : 'python3'
+export const PYTHON = existsSync(VENV) ? VENV : 'python3'
 
 /** A new directory, gone when the test process calls what it returns. */
 export async function scratch(): Promise<{path: string; remove: () => Promise<void>}> {
