@@ -9,8 +9,8 @@ import type {Tally} from './tally.js'
 import {trouble} from './trouble.js'
 
 /**
- * How a command may end while the store misbehaves: never with a bug, never with a wrong word. 77: a key slot that was
- * altered on its way opens nothing.
+ * How a command may end while the store misbehaves: never with a bug, never with a wrong word. 77: the store said that
+ * the credentials have expired, or a key slot was altered on its way, twice.
  */
 const IN_TROUBLE = [0, 65, 69, 75, 77]
 
@@ -51,33 +51,37 @@ export class Commands {
     }
   }
 
-  /** Kills one process of a command at some moment; nothing of it may stay. */
+  /** Kills one process of a command at some moment, or all of them as a reboot would; nothing of it may stay. */
   async killed(argv: readonly string[]): Promise<Outcome> {
     const running = startDumont(['snapshot', ...argv, '--json'], this.#surroundings())
-    const moment = this.#dice.below(2500)
-    const late = new Promise((resolve) => setTimeout(resolve, moment))
-    await Promise.race([late, running.ended])
-    const family = familyOf(running.child.pid ?? 0)
-    const workers = family
-      .slice(1)
-      .filter((pid) => commandLine(pid).some((word) => word.includes('python')))
-    const victim =
-      this.#dice.isWithin(0.5) && workers.length > 0 ? this.#dice.one(workers) : family[0]
-    const role =
-      victim === family[0]
-        ? 'command'
-        : commandLine(victim ?? 0).includes('engine')
-          ? 'engine'
-          : 'worker'
-    const isThere = victim !== undefined && commandLine(victim).length > 0
-    if (isThere) process.kill(victim, 'SIGKILL')
-    const outcome = await running.ended
-    if (outcome.code !== 0) this.#tally.add(`fault: ${role} killed`)
+    const pid = running.child.pid ?? 0
+    let hasEnded = false
+    const ended = running.ended.finally(() => (hasEnded = true))
+    // Half of the time it is let go on until there is more to kill.
+    const looks = this.#dice.isWithin(0.5) ? 1000 : 0
+    for (let look = 0; look < looks && !hasEnded && workersOf(pid).length === 0; look++)
+      await sleep(20)
+    await Promise.race([sleep(this.#dice.below(looks > 0 ? 1500 : 2500)), ended])
+    const family = familyOf(pid)
+    const [victims, role] = this.#victims(family)
+    const alive = victims.filter((each) => commandLine(each).length > 0)
+    for (const each of alive) process.kill(each, 'SIGKILL')
+    const outcome = await ended
+    if (alive.length > 0 && outcome.code !== 0) this.#tally.add(`fault: ${role} killed`)
     const left = await whoStays(family)
     if (left.length > 0) throw new Error(`still running: ${left.join('\n')}`)
     if (outcome.code !== null && ![0, 69, 70, 75].includes(outcome.code))
       throw new Error(`ended with ${outcome.code}: ${outcome.stdout} ${outcome.stderr}`)
     return outcome
+  }
+
+  #victims(family: readonly number[]): readonly [readonly number[], string] {
+    const [command = 0] = family
+    const workers = workersOf(command)
+    if (this.#dice.isWithin(0.15)) return [family.toReversed(), 'everything']
+    if (workers.length === 0 || this.#dice.isWithin(0.4)) return [[command], 'command']
+    const victim = this.#dice.one(workers)
+    return [[victim], commandLine(victim).includes('engine') ? 'engine' : 'worker']
   }
 
   async run(argv: readonly string[], codes: readonly number[]): Promise<Outcome> {
@@ -113,4 +117,14 @@ export class Commands {
   restore(id: string, target: string): string[] {
     return ['restore', id, '--host', 'local', ...this.store(), '--target', target]
   }
+}
+
+function workersOf(pid: number): number[] {
+  return familyOf(pid)
+    .slice(1)
+    .filter((each) => commandLine(each).some((word) => word.includes('python')))
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

@@ -11,7 +11,10 @@ const KINDS = {
 
 /** Some rules for what the store does wrong next. `isPatient`: also what takes half a minute to be noticed. */
 export function trouble(dice: Dice, isPatient: boolean): FaultRule[] {
-  return Array.from({length: 2 + dice.below(6)}, () => {
+  // Now and then the store is away for as long as it takes a command to give up.
+  const away = {fault: faultOf('status', dice), skip: dice.below(12), times: 60}
+  const outage = dice.isWithin(0.08) ? [away] : []
+  const mishaps = Array.from({length: 3 + dice.below(12)}, () => {
     const kind =
       isPatient && dice.isWithin(0.03)
         ? dice.one(['stall', 'stall-body'] as const)
@@ -24,9 +27,10 @@ export function trouble(dice: Dice, isPatient: boolean): FaultRule[] {
         ? {path: dice.one([/\/packs\//u, /\/index\//u, /\/snapshots\//u, /list-type/u])}
         : {}),
       skip: dice.below(6),
-      times: kind === 'status' ? 1 + dice.below(4) : 1,
+      times: kind === 'status' ? 1 + dice.below(6) : 1,
     }
   })
+  return [...mishaps, ...outage]
 }
 
 function faultOf(kind: Fault['kind'], dice: Dice): Fault {
@@ -36,6 +40,7 @@ function faultOf(kind: Fault['kind'], dice: Dice): Fault {
       {kind, status: 500, code: 'InternalError'},
       {kind, status: 503, code: 'SlowDown'},
       {kind, status: 429, code: 'TooManyRequests', headers: {'retry-after': '1'}},
+      {kind, status: 403, code: 'ExpiredToken'},
     ])
   if (kind === 'corrupt-body') return {kind, at: afterBytes}
   if (kind === 'drop-response' || kind === 'stall') return {kind}
