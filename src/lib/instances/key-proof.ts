@@ -23,10 +23,16 @@ export async function proveKeys(
   const refusals: Refusal[] = []
   if (slots.length < FEWEST_SLOTS)
     refusals.push(
-      refusal(`the store has ${slots.length} key slot: with it everything would be lost`),
+      refusal(
+        `the store has ${slots.length} key ${slots.length === 1 ? 'slot' : 'slots'} with its newest keys: two are the least`,
+      ),
     )
   if (!slots.some(({kind}) => kind === 'recovery'))
-    refusals.push(refusal('the store has no recovery text for the case that this machine is lost'))
+    refusals.push(
+      refusal(
+        'the store has no recovery text with its newest keys for the case that this machine is lost',
+      ),
+    )
   const opened = await openOneChunk(reopened, snapshotId, signal)
   const figures = {bytesOpened: opened, slots: slots.length}
   const what = 'the slots in the store, opened again, gave keys that open the snapshot'

@@ -1,16 +1,17 @@
 import {DumontError} from '../errors.js'
 import {openKeys} from '../seal/open-keys.js'
-import type {Slot} from '../seal/slot.js'
+import {isVouchedFor, type Slot} from '../seal/slot.js'
 import {keyedStore} from '../store/keyed-store.js'
 import {openRepository} from '../store/repository.js'
 import type {Store} from '../store/store.js'
+import {requireProtection} from './refusals.js'
 import {readSecretFile} from './secret-file.js'
 import {readSlots} from './slots.js'
 import {openSurely, type Unlocked} from './unlock.js'
 
 /** A store that was opened once more from nothing but itself and what is at hand. */
 export interface ColdUnlock {
-  /** Those that open to whoever has their secret; one for a recovery text means that it was written down. */
+  /** Those that hold the newest keys, for whoever has their secret; one for a recovery text means that it was written down. */
   readonly slots: readonly Slot[]
   readonly store: Store
 }
@@ -39,6 +40,8 @@ export async function coldUnlock(
     throw new DumontError('KEY', `${what} does not open ${store.url} any more`, {
       hint: 'somebody removed its slot or rotated the keys: dumont key list',
     })
+  requireProtection(store, repository, found.keyring)
   const keys = openKeys(found.keyring, repository.protection, random)
-  return {slots, store: keyedStore(store, keys)}
+  const current = slots.filter((slot) => isVouchedFor(slot, found.keyring))
+  return {slots: current, store: keyedStore(store, keys)}
 }

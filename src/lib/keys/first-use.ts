@@ -33,7 +33,7 @@ export async function beginStore(
   let ours: {readonly unlocked: Unlocked; readonly file: string; readonly slot: Slot} | undefined
   const prepare = async (repository: string) => {
     const created = new Date(await store.now(signal)).toISOString()
-    const keyring = withNewMaster({repository, masters: []}, created, random)
+    const keyring = withNewMaster({repository, protection, masters: []}, created, random)
     if (!keyring) throw new Error('a new keyring is full')
     const secret = {kind: 'drawn', bytes: random(32)} as const
     const slot = await makeSlot({kind: 'file', label: '', created, keyring, secret}, random)

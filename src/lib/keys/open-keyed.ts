@@ -8,7 +8,7 @@ import type {StoreLocation} from '../store/store-location.js'
 import type {Store} from '../store/store.js'
 import {beginStore} from './first-use.js'
 import {addRecovery, type RecoveryKeeping} from './recovery.js'
-import {refuseDowngrade, refuseOther} from './refusals.js'
+import {refuseDowngrade, refuseOther, requireProtection} from './refusals.js'
 import {isBegun} from './secret-draft.js'
 import {readSlots} from './slots.js'
 import type {KeySources} from './sources.js'
@@ -95,6 +95,7 @@ async function openExisting(
   try {
     const of = {again, repository: repository.id, url: store.url}
     const unlocked = await unlock(slots, place.sources, of)
+    requireProtection(store, repository, unlocked.keyring)
     return {repository, unlocked, store: withKeys(store, repository, unlocked, place)}
   } catch (error) {
     const isReadable =

@@ -2,6 +2,7 @@ import {DumontError} from '../errors.js'
 import {type OpenedRepository, openRepository} from '../store/repository.js'
 import type {Store} from '../store/store.js'
 import type {KeyPlace} from './open-keyed.js'
+import {requireProtection} from './refusals.js'
 import {readSlots, type SlotList} from './slots.js'
 import {openStorePin} from './store-pin.js'
 import {type Unlocked, unlock} from './unlock.js'
@@ -48,5 +49,7 @@ export async function openKeysOf(
   const read = await readKeys(store, place, signal)
   const again = () => readSlots(store, read.repository.id, signal)
   const of = {again, repository: read.repository.id, url: store.url}
-  return {...read, place, unlocked: await unlock(read.list, place.sources, of)}
+  const unlocked = await unlock(read.list, place.sources, of)
+  requireProtection(store, read.repository, unlocked.keyring)
+  return {...read, place, unlocked}
 }

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import {bytesOfBase64} from './base64.js'
 import {unsealed} from './sealed-object.js'
+import type {Protection} from './store-keys.js'
 
 const MOST_MASTERS = 16
 
@@ -17,6 +18,8 @@ export interface Master {
 export interface Keyring {
   /** 32 hexadecimal digits. */
   readonly repository: string
+  /** What `dumont.json` must say of the store: that is in the open, and this is not. Absent in keyrings of before. */
+  readonly protection?: Protection
   readonly masters: readonly Master[]
 }
 
@@ -34,6 +37,7 @@ const master = v.object({
 
 const keyring = v.object({
   repository: hex(32),
+  protection: v.exactOptional(v.picklist(['authenticated', 'sealed'])),
   masters: v.pipe(
     v.array(master),
     v.minLength(1),
@@ -44,7 +48,7 @@ const keyring = v.object({
 
 /** A keyring with one more master, which seals from now on; undefined when there are sixteen, for none is ever dropped. */
 export function withNewMaster(
-  {repository, masters}: Pick<Keyring, 'masters' | 'repository'>,
+  {masters, ...store}: Keyring,
   created: string,
   random: (count: number) => Uint8Array,
 ): Keyring | undefined {
@@ -54,7 +58,7 @@ export function withNewMaster(
     key: Buffer.from(random(32)),
     created,
   }
-  return {repository, masters: [...masters, fresh]}
+  return {...store, masters: [...masters, fresh]}
 }
 
 /** Rejects with INTEGRITY, naming no byte of it. */
@@ -67,7 +71,7 @@ export function parseKeyring(bytes: Uint8Array): Keyring {
   }
 }
 
-export function serialiseKeyring({repository, masters}: Keyring): Buffer {
+export function serialiseKeyring({repository, protection, masters}: Keyring): Buffer {
   const open = masters.map(({id, key, created}) => ({id, key: key.toString('base64'), created}))
-  return Buffer.from(JSON.stringify({repository, masters: open}))
+  return Buffer.from(JSON.stringify({repository, protection, masters: open}))
 }

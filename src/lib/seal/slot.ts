@@ -1,8 +1,8 @@
-import {scrypt, timingSafeEqual} from 'node:crypto'
+import {createHmac, scrypt, timingSafeEqual} from 'node:crypto'
 import * as v from 'valibot'
 import {DumontError} from '../errors.js'
 import {bytesOfBase64} from './base64.js'
-import {slotKey} from './derive.js'
+import {macKey, slotKey} from './derive.js'
 import {decrypt, encrypt, type Gcm} from './gcm.js'
 import {type Keyring, parseKeyring, serialiseKeyring} from './keyring.js'
 import {unsealed} from './sealed-object.js'
@@ -39,6 +39,8 @@ export interface Slot {
   readonly kdf: Scrypt | {readonly name: 'hkdf-sha256'; readonly salt: Buffer}
   readonly commitment: Buffer
   readonly sealed: Buffer
+  /** By whom it was made: `<master id>.<64 hex>`, a MAC under the newest master that it holds. Absent in slots of before. */
+  readonly mac?: string
 }
 
 export interface SlotDraft {
@@ -87,6 +89,7 @@ const schema = v.pipe(
       v.transform((text) => Buffer.from(text, 'hex')),
     ),
     sealed: base64(0),
+    mac: v.exactOptional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}\.[0-9a-f]{64}$/))),
   }),
   v.check(({kdf, kind}) => (kind === 'passphrase') === (kdf.name === 'scrypt')),
   v.check(({kdf}) => kdf.name !== 'scrypt' || kdf.n * kdf.r <= MOST_SCRYPT),
@@ -134,11 +137,31 @@ export async function makeSlot(
   const {key, commitment} = slotKey(bytes, salt)
   const nonce = Buffer.from(random(12))
   const text = encrypt(gcmOf(slot, key, nonce), serialiseKeyring(keyring))
-  return {...slot, commitment, sealed: Buffer.concat([nonce, text])}
+  const whole = {...slot, commitment, sealed: Buffer.concat([nonce, text])}
+  return {...whole, mac: macOf(whole, keyring)}
+}
+
+/**
+ * Whether it was made by somebody who had the newest master of this keyring, and so holds it: without its secret nothing else
+ * tells a slot from one of old, or one that was made up.
+ */
+export function isVouchedFor(slot: Slot, keyring: Keyring): boolean {
+  const {mac, ...whole} = slot
+  return mac !== undefined && timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(whole, keyring)))
+}
+
+function macOf(slot: Omit<Slot, 'mac'>, {masters, repository}: Keyring): string {
+  const newest = masters.at(-1)
+  if (!newest) throw new Error('a keyring without masters')
+  const key = macKey(newest.key, Buffer.from(repository, 'hex'))
+  const mac = createHmac('sha256', key)
+    .update(`keys/${slot.slot}.json\n`)
+    .update(serialiseSlot(slot))
+  return `${newest.id}.${mac.digest('hex')}`
 }
 
 export function serialiseSlot({slot, repository, kdf, commitment, sealed, ...told}: Slot): Buffer {
-  const {kind, label, created} = told
+  const {kind, label, created, mac} = told
   const text = JSON.stringify({
     format: 1,
     slot,
@@ -149,6 +172,7 @@ export function serialiseSlot({slot, repository, kdf, commitment, sealed, ...tol
     kdf: {...kdf, salt: kdf.salt.toString('base64')},
     commitment: commitment.toString('hex'),
     sealed: sealed.toString('base64'),
+    mac,
   })
   return Buffer.from(`${text}\n`)
 }
