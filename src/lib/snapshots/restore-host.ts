@@ -82,17 +82,20 @@ export interface RestoreSource {
   readonly hasParity: boolean
 }
 
-/** Restores onto one box. Rejects when nothing, or not everything, could be attempted; entries that failed are a result. */
+/**
+ * Restores onto one box, to which it connects while the source is still opening. Rejects when nothing, or not everything,
+ * could be attempted; entries that failed are a result.
+ */
 export async function restoreHost(
   host: string,
-  source: RestoreSource,
+  opening: Promise<RestoreSource>,
   {options, service}: {readonly options: RestoreOptions; readonly service: BoxService},
   signal?: AbortSignal,
 ): Promise<HostRestore> {
   const begun = service.clock.now()
   const {report} = service
-  const {manifest} = source
-  const write = async (box: ConnectedBox): Promise<HostRestore> => {
+  const write = async (box: ConnectedBox, source: RestoreSource): Promise<HostRestore> => {
+    const {manifest} = source
     const {hello} = box.worker
     await checkTarget(options.target, {
       session: box.session,
@@ -131,9 +134,21 @@ export async function restoreHost(
       seconds: (service.clock.now() - begun) / 1000,
     }
   }
-  const wish = options.salvage ? 'wanted' : 'required'
-  const need = manifest.nvidia === null ? undefined : wish
-  return onBox(host, withNvcomp(service, need, manifest.id), write, signal)
+  const done = await onBox(
+    host,
+    service,
+    async (box) => {
+      const source = await opening
+      return source.manifest.nvidia === null ? write(box, source) : undefined
+    },
+    signal,
+  )
+  if (done) return done
+  // Only now is it known that the box needs more than most.
+  const source = await opening
+  const need = options.salvage ? 'wanted' : 'required'
+  const equipped = withNvcomp(service, need, source.manifest.id)
+  return onBox(host, equipped, (box) => write(box, source), signal)
 }
 
 function readable({code, message, path}: RestoreResult['failures'][number]): FailedEntry {

@@ -10,6 +10,7 @@ import {
   type RestoreSource,
 } from './restore-host.js'
 import type {BoxService} from './service.js'
+import {sideBySide} from './side-by-side.js'
 import {readGroups, readPacks, withRemedy} from './stored-index.js'
 
 export interface RestoreSnapshotRequest extends SnapshotReference {
@@ -46,18 +47,29 @@ export async function restoreSnapshot(
   checkHosts(hosts)
   if (options.target !== undefined) requireAbsolute(options.target)
   const begun = service.clock.now()
-  const source = await openSource(reference, service, signal)
-  const outcomes = await mapBounded(hosts, HOSTS_AT_ONCE, async (host): Promise<HostOutcome> => {
-    try {
-      return {host, ok: true, ...(await restoreHost(host, source, {options, service}, signal))}
-    } catch (error) {
-      if (hosts.length > 1) tellFailed(host, error, service)
-      return {host, ok: false, error}
-    }
-  })
+  const {manifest, outcomes} = await sideBySide(
+    (ending) => openSource(reference, service, ending),
+    async (opening, ending) => {
+      const restored = await mapBounded(
+        hosts,
+        HOSTS_AT_ONCE,
+        async (host): Promise<HostOutcome> => {
+          try {
+            const done = await restoreHost(host, opening, {options, service}, ending)
+            return {host, ok: true, ...done}
+          } catch (error) {
+            if (hosts.length > 1 && !ending.aborted) tellFailed(host, error, service)
+            return {host, ok: false, error}
+          }
+        },
+      )
+      return {manifest: (await opening).manifest, outcomes: restored}
+    },
+    signal,
+  )
   const [first] = outcomes
   if (first && outcomes.length === 1 && !first.ok) throw first.error
-  const {id, label, lineage} = source.manifest
+  const {id, label, lineage} = manifest
   return {
     id,
     lineage,

@@ -57,9 +57,17 @@ function restore(
   boxes: Readonly<Record<string, Box>>,
   {
     isLocal = false,
+    onClose = () => {},
+    onConnect = () => {},
     options = {},
     snapshot = id,
-  }: {isLocal?: boolean; options?: Partial<RestoreOptions>; snapshot?: string} = {},
+  }: {
+    isLocal?: boolean
+    onClose?: () => void
+    onConnect?: () => void
+    options?: Partial<RestoreOptions>
+    snapshot?: string
+  } = {},
 ) {
   const service: BoxService = {
     ...bench.service,
@@ -72,7 +80,13 @@ function restore(
         requests.push(request)
         return box(worker, request)
       })
-      return worker.session({isLocal})
+      onConnect()
+      const session = worker.session({isLocal})
+      const close = async () => {
+        onClose()
+        await session.close()
+      }
+      return {...session, close}
     },
   }
   const hosts = Object.keys(boxes)
@@ -100,6 +114,29 @@ describe('a restore', () => {
       {host: 'two', ok: false, error: {code: 'BOX_DISK_FULL'}},
     ])
     expect(exitCodeOfRestore(summary)).toBe(73)
+  })
+
+  test('connects while it looks for the snapshot', async () => {
+    let connect = () => {}
+    const connected = new Promise<void>((resolve) => (connect = resolve))
+    // Finds nothing before the box was asked for: one after the other would wait for ever.
+    bench.store.before = (operation) => (operation === 'list' ? connected : undefined)
+    expect(await restore({one: good}, {onConnect: connect})).toMatchObject({hosts: [{ok: true}]})
+  })
+
+  test('of a snapshot that is not there leaves no box connected', async () => {
+    const sessions = {closed: 0, opened: 0}
+    const asked = restore(
+      {one: good, two: good},
+      {
+        snapshot: '20200101T000000Z-aaaaaa',
+        onClose: () => void sessions.closed++,
+        onConnect: () => void sessions.opened++,
+      },
+    )
+    await expect(asked).rejects.toMatchObject({code: 'SNAPSHOT_UNKNOWN'})
+    expect(sessions.closed).toBe(sessions.opened)
+    expect(requests).toEqual([])
   })
 
   test('of a single box fails with that box’s error', async () => {
