@@ -105,6 +105,10 @@ class ChunkTable:
                 return "yours"
             return "whole" if whole else "no"
 
+    def differs_in_parent(self, number: int) -> bool:
+        """Whether the parent holds a chunk, by its number there, as a difference."""
+        return self._parent is not None and self._parent.chunk(number).base is not None
+
     def known(self, contents: Iterable[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:
         """Where small files, by size and content hash, lie already; None for those unknown."""
         with self._lock:

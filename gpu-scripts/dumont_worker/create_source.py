@@ -159,6 +159,9 @@ class UnitSource:
             self.again(slot)
             return slot if slot.ready else None
         slot.units -= 1
+        if self._helpers.siblings is not None:
+            place = self._place(slot)
+            self._helpers.siblings.settle(place, done.spans, self._window.is_whole)
         slot.torn = slot.torn or done.fate == "torn"
         if isinstance(slot.spans, list):
             slot.spans += done.spans
@@ -194,7 +197,8 @@ class UnitSource:
         elif self._helpers.recall(slot):
             slot.ready = True
             if entry.size > SMALL_MOST and self._helpers.siblings is not None:
-                self._helpers.siblings.remember(BaseFile(*self._place(slot), expected(entry)))
+                file = BaseFile(*self._place(slot), expected(entry))
+                self._helpers.siblings.remember(file, self._window.differences(slot))
         elif entry.size > SMALL_MOST:
             self._stretches.append(self._cut(slot))
         else:

@@ -138,6 +138,17 @@ class Window:
         """Gives a slot by its number, None when it was written."""
         return self._slots[number - self._first] if number >= self._first else None
 
+    def differences(self, slot: Slot) -> set[int]:
+        """Gives where in a recalled file chunks begin that are stored as differences."""
+        table = self._table
+        if slot.inherited is not None:
+            return {one.offset for one in slot.inherited if table.differs_in_parent(one.chunk)}
+        return {one.offset for one in slot.spans if not self.is_whole(one.hash)}
+
+    def is_whole(self, raw_hash: bytes) -> bool:
+        """Whether a chunk is stored whole, or will be for certain."""
+        return self._table.standing(raw_hash, False) == "whole"
+
     def write_ready(self) -> Iterator[Slot]:
         """Writes what is ready at the front.
 

@@ -2,9 +2,10 @@
 
 import bisect
 import os
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable
 
-from .create_messages import Base, BaseFile
+from .create_messages import Base, BaseFile, Span
 from .cut import TINY_TENSOR, Piece
 from .file_state import Lost, open_file
 from .tensor_files import find_tensors
@@ -14,6 +15,8 @@ _KEYS_MOST = 200_000
 """Different tensors that are remembered."""
 _UNREAD_MOST = 256
 """Unchanged large files whose headers may still be read, the latest."""
+_IN_WORK_MOST = 64
+"""Files of which it is still to be told how they are stored, the latest."""
 
 
 Bases = tuple[tuple[BaseFile, ...], tuple[tuple[Base, ...], ...]]
@@ -24,16 +27,21 @@ _Key = tuple[str, int | None, int]
 
 
 class Siblings:
-    """Tensors met so far, by name, width and length: of each the first, and the latest."""
+    """Tensors met so far, by name, width and length: the first, and the latest stored whole."""
 
     def __init__(self) -> None:
         self._files: list[BaseFile] = []
         self._places: dict[_Key, list[Base]] = {}
-        self._unread: list[BaseFile] = []
+        self._unread: list[tuple[BaseFile, Container[int]]] = []
+        # By place: the number of a file, and its tensors by offset.
+        self._in_work: OrderedDict[tuple[bytes, bytes], tuple[int, dict[int, _Key]]] = OrderedDict()
 
-    def remember(self, file: BaseFile) -> None:
-        """Notes a large file that is not read: its header is, once it may be of use."""
-        self._unread.append(file)
+    def remember(self, file: BaseFile, differences: Container[int] = ()) -> None:
+        """Notes a large file that is not read: its header is, once it may be of use.
+
+        `differences` are the offsets of chunks that are no bases, being differences themselves.
+        """
+        self._unread.append((file, differences))
         del self._unread[:-_UNREAD_MOST]
 
     def find(self, pieces: Iterable[Piece], layout: Layout) -> Bases:
@@ -55,22 +63,54 @@ class Siblings:
         return tuple(self._files[number] for number in numbers), tuple(found)
 
     def admit(self, file: BaseFile, layout: Layout) -> None:
-        """Notes the tensors of a file as bases for those that follow."""
-        number = len(self._files)
-        self._files.append(file)
+        """Notes a file that is read: of tensors not met before it is the first."""
+        number = self._number(file)
         for tensor in layout.tensors:
-            key = _key(tensor)
-            places = self._places.get(key)
-            if places is not None:
-                places[1:] = [Base(number, tensor.start)]
-            elif tensor.end - tensor.start >= TINY_TENSOR and len(self._places) < _KEYS_MOST:
-                self._places[key] = [Base(number, tensor.start)]
+            self._is_first(tensor, number)
+        keys = {tensor.start: _key(tensor) for tensor in layout.tensors}
+        self._in_work[file.root, file.path] = (number, keys)
+        if len(self._in_work) > _IN_WORK_MOST:
+            self._in_work.popitem(last=False)
+
+    def settle(
+        self, place: tuple[bytes, bytes], spans: Iterable[Span], is_whole: Callable[[bytes], bool]
+    ) -> None:
+        """Learns how chunks of a file are stored: those stored whole are a new beginning."""
+        number, keys = self._in_work.get(place, (0, {}))
+        for span in spans:
+            # A long tensor goes by its first chunk.
+            key = keys.get(span.offset)
+            places = self._places.get(key) if key is not None else None
+            if key is None or not places:
+                continue
+            is_first = places[0].file == number
+            if is_whole(span.hash):
+                if not is_first:
+                    places[1:] = [Base(number, span.offset)]
+            elif is_first:
+                # It was known before, as a difference.
+                del places[0]
+                if not places:
+                    del self._places[key]
+
+    def _number(self, file: BaseFile) -> int:
+        self._files.append(file)
+        return len(self._files) - 1
+
+    def _is_first(self, tensor: Tensor, number: int) -> bool:
+        """Whether a tensor is now the first of its kind, and may be a base."""
+        key = _key(tensor)
+        tiny = tensor.end - tensor.start < TINY_TENSOR
+        if tiny or key in self._places or len(self._places) >= _KEYS_MOST:
+            return False
+        self._places[key] = [Base(number, tensor.start)]
+        return True
 
     def _bases(self, tensor: Tensor, piece: Piece) -> list[Base]:
         if piece.offset + piece.length > tensor.end:
             return []
         places = self._places.get(_key(tensor), [])
-        # The latest is the nearest relative; the first is the one most likely to be stored whole.
+        # The latest is the nearest relative; the first is stored whole where others need it.
         return [
             Base(place.file, place.offset + piece.offset - tensor.start)
             for place in reversed(places)
@@ -78,10 +118,17 @@ class Siblings:
 
     def _read_headers(self) -> None:
         unread, self._unread = self._unread, []
-        for file in unread:
+        for file, differences in unread:
             layout = _layout(file)
-            if layout is not None:
-                self.admit(file, layout)
+            if layout is None:
+                continue
+            number = self._number(file)
+            for tensor in layout.tensors:
+                if tensor.start in differences or self._is_first(tensor, number):
+                    continue
+                places = self._places.get(_key(tensor))
+                if places is not None:
+                    places[1:] = [Base(number, tensor.start)]
 
 
 def _key(tensor: Tensor) -> _Key:
