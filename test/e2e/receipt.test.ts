@@ -373,6 +373,36 @@ whereContainersAre('a receipt for a container', () => {
       const clock = {...systemClock, now: () => now}
       return recheckReceipt({...service(), clock}, receipt, request)
     }
+    test('when a file was written after the proof, in the roots or outside, whatever its times say', async () => {
+      const writes = [
+        [
+          'cp -p "$0" "$0.was"; tr a b <"$0.was" >"$0"; touch -r "$0.was" "$0"',
+          '/workspace/run/weights',
+        ],
+        ['mkdir "${0%/*}"; echo late >"$0"', '/late/file'],
+      ] as const
+      for (const [script, file] of writes) {
+        const receipt = receiptOf(await prove())
+        expect(await voided(receipt)).toEqual([])
+        box.run('sh', '-ec', script, file)
+        const [refusal] = await voided(receipt)
+        expect(refusal).toMatchObject({
+          message: expect.stringContaining(file.replace(/[^/]*$/, '')),
+          rule: 'stillness',
+        })
+        box.run('sh', '-ec', '[ -e "$0.was" ] && mv "$0.was" "$0" || rm -r "${0%/*}"', file)
+      }
+    })
+
+    test('when somebody has begun to write since', async () => {
+      const receipt = receiptOf(await prove())
+      const script =
+        "import os,time; f = open('/workspace/run/weights', 'r+'); print(os.getpid(), flush=True); time.sleep(600)"
+      const pid = await startWriter(script)
+      expect(await voided(receipt)).toMatchObject([{rule: 'stillness'}])
+      box.run('kill', '-9', String(pid))
+    })
+
     test('after ten minutes, for another instance, and without its snapshot', async () => {
       const receipt = receiptOf(await prove())
       expect(await voided(receipt)).toEqual([])

@@ -25,6 +25,7 @@ const RECEIPT: Receipt = {
     },
   ],
   discarded: [],
+  watched: {roots: ['/workspace'], since: 0, survives: []},
   expiresAt: 9,
   identity: {bootId: 'boot', by: 'environment', started: 1},
   instance: WHOSE,

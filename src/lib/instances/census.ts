@@ -27,6 +27,8 @@ export interface CensusScope {
   /** Mount points below a root whose files the snapshot holds. */
   readonly saved: ReadonlySet<string>
   readonly survives: readonly string[]
+  /** In place of the birth, and on every mount: only what changed after this counts. Seconds by the box's clock. */
+  readonly after?: number
 }
 
 /** What a census saw outside the roots, besides what it wrote into the ledger. */
@@ -71,8 +73,9 @@ export async function censusOutside(
 /** Files of this mount count from here on. What was there before a container was made can only be in its image. */
 export function countsFrom(
   mount: BoxMount | undefined,
-  {birth}: Pick<CensusScope, 'birth'>,
+  {after, birth}: Pick<CensusScope, 'after' | 'birth'>,
 ): number {
+  if (after !== undefined) return after
   return mount?.point === '/' ? birth.since : 0
 }
 
@@ -96,7 +99,7 @@ async function* changedFiles(
   const inside = (place: string) => place !== mount.point && isAtOrBelow(place, mount.point)
   const apart = [...mounts.map(({point}) => point), ...roots].filter(inside)
   const since = fate === 'disk' ? countsFrom(mount, scope) : 0
-  const young = since > 0 ? ['-newerct', `@${Math.floor(since)}`] : []
+  const young = since > 0 ? ['-newerct', `@${scope.after ?? Math.floor(since)}`] : []
   const files = ['(', '-type', 'f', '-o', '-type', 'l', ')', ...young]
   const look = ['find', findArgument(mount.point), '-ignore_readdir_race', ...pruned(apart)]
   const argv = [...look, ...files, '-printf', String.raw`%s\0%p\0`]

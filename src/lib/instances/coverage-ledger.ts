@@ -14,10 +14,15 @@ export class CoverageLedger {
   /** In no snapshot, but where packages install; until something vouches for them they would be lost. */
   readonly #doubtful = new Map<string, number>()
   readonly #discard: readonly string[]
+  readonly #strict: readonly string[]
   readonly #allowed = new Map<string, {files: number; bytes: number; reason: string}>()
 
-  /** USAGE for a path that names nothing in particular: giving up everything would be no census at all. */
-  constructor(discard: readonly string[]) {
+  /**
+   * USAGE for a path that names nothing in particular: giving up everything would be no census at all. Nothing is noise, or a
+   * package's, below what is `strict`.
+   */
+  constructor(discard: readonly string[], strict: readonly string[] = []) {
+    this.#strict = strict
     this.#discard = discard.map((place) => place.replace(/\/+$/, ''))
     const vague = this.#discard.findIndex(
       (place) => !/^(?:\/(?!\.{1,2}(?:\/|$))[^/]+)+$/s.test(place),
@@ -34,10 +39,11 @@ export class CoverageLedger {
 
   take(place: string, bytes: number): void {
     const given = this.#discard.find((one) => isAtOrBelow(place, one))
-    const noise = given === undefined ? noiseReason(place) : undefined
+    const isStrict = this.#strict.some((one) => isAtOrBelow(place, one))
+    const noise = given === undefined && !isStrict ? noiseReason(place) : undefined
     if (given !== undefined) this.#allow(given, 'given up with --discard', bytes)
     else if (noise !== undefined) this.#allow(top(place), noise, bytes)
-    else if (PACKAGED.test(place) && this.#doubtful.size < MOST_DOUBTFUL)
+    else if (!isStrict && PACKAGED.test(place) && this.#doubtful.size < MOST_DOUBTFUL)
       this.#doubtful.set(place, bytes)
     else this.#missing.add(place, bytes)
   }

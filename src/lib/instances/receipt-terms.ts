@@ -40,6 +40,15 @@ export interface Refusal {
   readonly bytes?: number
 }
 
+/** The state of the disk that a receipt speaks of. */
+export interface Watched {
+  /** When the proof began, in seconds by the box's clock. */
+  readonly since: number
+  /** Latin-1 text. */
+  readonly roots: readonly string[]
+  readonly survives: readonly string[]
+}
+
 /** The proof that all that is on an instance is in the store, or was given up by name. */
 export interface Receipt {
   readonly proof: DestroyProof
@@ -51,6 +60,8 @@ export interface Receipt {
   readonly identity: BoxIdentity
   readonly repositoryId: string
   readonly storeUrl: string
+  /** What nobody may have changed since: looked at again right before the end. */
+  readonly watched: Watched
   /** For showing. */
   readonly roots: readonly string[]
   /** Milliseconds since the epoch. */

@@ -15,7 +15,9 @@ import type {
   ReceiptService,
   Refusal,
   Rule,
+  Watched,
 } from './receipt-terms.js'
+import {boxTime} from './changed-since.js'
 import {proveKeys} from './key-proof.js'
 import {proveSnapshot} from './snapshot-proof.js'
 import {proveEndurance} from './store-endurance.js'
@@ -42,7 +44,8 @@ export async function proveReceipt(
   const stored = await ledger.of('packs', () => readManifest(store, request.snapshotId, signal))
   const endurance = await ledger.join('endurance', () => proveEndurance(store, request, signal))
   await ledger.join('identity', () => proveVendor(request, signal))
-  if (!tools || !stored) return ledger.refused()
+  const since = tools && (await ledger.of('identity', () => boxTime(tools, signal)))
+  if (!tools || !stored || since === undefined) return ledger.refused()
   const {manifest} = stored
   const identity = await ledger.of('identity', () =>
     sameBox(tools, stored, {random: service.random, request}, signal),
@@ -64,7 +67,8 @@ export async function proveReceipt(
   if (identity && after) ledger.same(identity, after)
   const repository = endurance?.repository
   if (ledger.refusals.length > 0 || !identity || !repository) return ledger.refused()
-  const base = {identity, repositoryId: repository.id, stored}
+  const watched = {roots, since, survives: request.survives}
+  const base = {identity, repositoryId: repository.id, stored, watched}
   return {kind: 'proven', receipt: issue(service, request, base, ledger.checks)}
 }
 
@@ -75,7 +79,8 @@ function issue(
     identity,
     repositoryId,
     stored,
-  }: {identity: BoxIdentity; repositoryId: string; stored: StoredManifest},
+    watched,
+  }: {identity: BoxIdentity; repositoryId: string; stored: StoredManifest; watched: Watched},
   checks: readonly Check[],
 ): Receipt {
   const issuedAt = clock.now()
@@ -96,6 +101,7 @@ function issue(
     roots: stored.manifest.roots.map(({path}) => shownPlace(placeOf(path))),
     snapshotId,
     storeUrl: store.url,
+    watched,
   })
 }
 

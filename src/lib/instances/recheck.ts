@@ -6,6 +6,7 @@ import {unlistedPacks} from '../snapshots/presence.js'
 import {openRepository} from '../store/repository.js'
 import {differsFrom, identifyBox} from './box-identity.js'
 import {openBoxTools} from './box-tools.js'
+import {changedSince} from './changed-since.js'
 import type {BoxConnection, Receipt, ReceiptService, Refusal, Rule} from './receipt-terms.js'
 import {proveVendor} from './vendor-proof.js'
 
@@ -33,7 +34,8 @@ export async function recheckReceipt(
   )
     refuse('identity', 'the receipt is for another instance, account or store')
   refusals.push(...(await proveVendor(connection, signal)).refusals)
-  const now = await identifyBox(await openBoxTools(session, signal), connection, random, signal)
+  const tools = await openBoxTools(session, signal)
+  const now = await identifyBox(tools, connection, random, signal)
   const differs = differsFrom(receipt.identity, now)
   if (differs !== undefined || now.bootId !== receipt.bootId)
     refuse('identity', differs ?? 'the boot id changed')
@@ -42,6 +44,7 @@ export async function recheckReceipt(
     refuse('endurance', 'the store holds another repository than before')
   const damage = await snapshotDamage(store, receipt, signal)
   if (damage !== undefined) refuse('packs', damage)
+  refusals.push(...(await changedSince(tools, receipt, signal)))
   // Last, because all of the above takes its time.
   if (!proves(receipt.proof, {id: instance.id, provider: provider.name}, clock.now()))
     refuse('identity', 'the receipt has expired')

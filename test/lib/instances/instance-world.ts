@@ -196,6 +196,7 @@ export class InstanceWorld {
       issuedAt: now,
       expiresAt: now + 600_000,
       discarded: [],
+      watched: {roots: ['/workspace'], since: 0, survives: []},
       checks: [],
     }
   }
