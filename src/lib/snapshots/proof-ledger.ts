@@ -1,7 +1,9 @@
+import {createHash} from 'node:crypto'
 import {join} from 'node:path'
 import * as v from 'valibot'
 import type {ChunkRecord} from '../format/chunk-record.js'
 import type {PackRecord} from '../format/pack-list.js'
+import type {Store} from '../store/store.js'
 import {isHalfFull, openCheckedLines, readCheckedLines, type CheckedLines} from './checked-lines.js'
 import {holdsAll, joinMarks, marksOf} from './chunk-marks.js'
 
@@ -53,16 +55,24 @@ const line = v.union([packLine, runLine])
 type Line = v.InferOutput<typeof line>
 type PackLine = v.InferOutput<typeof packLine>
 
+/** Tells a store from its copies: of the same repository, but what was read in one proves nothing of the other. */
+export async function copyOf(store: Store, signal?: AbortSignal): Promise<string> {
+  const told = [store.url]
+  for await (const {key, modified} of store.list('dumont.json', signal))
+    told.push(`${key} ${modified}`)
+  return createHash('sha256').update(told.join('\n')).digest('hex').slice(0, 16)
+}
+
 /**
  * `onFull` hears once that nothing more is written down, because the file is full or cannot be written: then what is known is
  * forgotten with this run.
  */
 export async function openProofLedger(
   stateDir: string,
-  repository: string,
+  {copy, repository}: {readonly copy: string; readonly repository: string},
   onFull: () => void,
 ): Promise<ProofLedger> {
-  const path = join(stateDir, repository, 'verified.jsonl')
+  const path = join(stateDir, repository, `verified-${copy}.jsonl`)
   try {
     const lines = (await readCheckedLines(path)).flatMap(parse)
     const live = latestOf(lines)

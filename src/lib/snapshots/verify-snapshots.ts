@@ -1,8 +1,9 @@
 import type {ErrorCode} from '../errors.js'
 import type {Choice} from './choose-packs.js'
 import type {StoredManifest, UnreadableManifest} from './manifests.js'
+import {checkDecodableHere} from './nvidia-need.js'
 import type {ReadPacks} from './pack-readers.js'
-import {forgetfulLedger, openProofLedger} from './proof-ledger.js'
+import {copyOf, forgetfulLedger, openProofLedger} from './proof-ledger.js'
 import {VerifyRun, type VerifyService} from './verify-run.js'
 import type {VerifyLevel, VerifyResult} from './verify-snapshot.js'
 
@@ -49,12 +50,16 @@ export async function verifySnapshots(
   {repository, service}: {readonly service: VerifyService; readonly repository: string},
   signal?: AbortSignal,
 ): Promise<VerifyManyResult> {
-  const {clock, report, stateDir} = service
+  const {clock, report, stateDir, store} = service
   const begun = clock.now()
+  if (request.level === 'decoded' && request.box === undefined)
+    checkDecodableHere(request.snapshots.map(({manifest}) => manifest))
   const full = () => report({kind: 'note', message: FULL})
   // What reads nothing has nothing to remember.
   const isReading = request.level !== 'listed'
-  const ledger = isReading ? await openProofLedger(stateDir, repository, full) : forgetfulLedger()
+  const ledger = isReading
+    ? await openProofLedger(stateDir, {copy: await copyOf(store, signal), repository}, full)
+    : forgetfulLedger()
   try {
     const run = await VerifyRun.begin(request, service, ledger, signal)
     for (const {manifest} of request.snapshots) await run.look(manifest, signal)

@@ -11,8 +11,8 @@ beforeEach(async () => {
 })
 afterEach(async () => rm(stateDir, {force: true, recursive: true}))
 
-const file = () => join(stateDir, 'repo', 'verified.jsonl')
-const open = () => openProofLedger(stateDir, 'repo', () => {})
+const file = () => join(stateDir, 'repo', 'verified-copy.jsonl')
+const open = () => openProofLedger(stateDir, {copy: 'copy', repository: 'repo'}, () => {})
 
 function chunk(letter: string, at = 0): ChunkRecord {
   return {
@@ -126,7 +126,11 @@ describe('the file', () => {
 test('a ledger that cannot be written forgets, says so once, and works', async () => {
   await writeFile(join(stateDir, 'repo'), 'a file where the directory should be')
   let told = 0
-  const ledger = await openProofLedger(stateDir, 'repo', () => (told += 1))
+  const ledger = await openProofLedger(
+    stateDir,
+    {copy: 'copy', repository: 'repo'},
+    () => (told += 1),
+  )
   await ledger.note(proof(), 1000)
   expect(ledger.provenAt(proof())).toBe(1000)
   expect(await ledger.begin('all', 1000, false)).toBe(1000)

@@ -156,6 +156,18 @@ describe('a run that was cut off', () => {
     expect(result.packsEarlier + read.length).toBe((await allPacks()).length)
     expect([...new Set([...before, ...read])].toSorted()).toEqual(await allPacks())
   })
+  test('begins anew at a copy of the store, of which nothing was read yet', async () => {
+    await expect(verify({}, afterReading(2))).rejects.toMatchObject({code: 'INTERRUPTED'})
+    await store.close()
+    await cp(directory, `${directory}-copy`, {preserveTimestamps: true, recursive: true})
+    await rm(directory, {recursive: true})
+    directory = `${directory}-copy`
+    store = watched(await openStore({kind: 'directory', path: directory}, {clock}))
+    read = []
+    const result = await verify()
+    expect(read.toSorted()).toEqual(await allPacks())
+    expect(result.packsEarlier).toBe(0)
+  })
   test('begins anew with --again', async () => {
     await expect(verify({}, afterReading(2))).rejects.toMatchObject({code: 'INTERRUPTED'})
     read = []
