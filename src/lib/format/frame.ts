@@ -41,7 +41,7 @@ const LONG = 88
 
 /**
  * The raw bytes of one whole frame. The stored bytes are proven before any is opened or decoded, a base before it is used, the
- * raw bytes after; rejects INTEGRITY, or FORMAT_NEWER for a decoder this release lacks.
+ * raw bytes after; rejects INTEGRITY, or BOX_UNSUITABLE for what only a GPU decodes.
  */
 export async function decodeFrame(
   stored: Uint8Array,
@@ -111,8 +111,8 @@ function headerFields(bytes: Buffer, headerLength: number): FrameHeader {
 async function decodePayload(header: FrameHeader, payload: Buffer): Promise<Uint8Array> {
   const {codec, rawLength, transform} = header
   if (codec === 'ans')
-    throw new DumontError('FORMAT_NEWER', `there is no decoder for ${codec} here`, {
-      hint: 'update dumont to a release that reads it',
+    throw new DumontError('BOX_UNSUITABLE', 'a chunk of codec ans: only an NVIDIA GPU decodes it', {
+      hint: 'use a box with one, or transcode the snapshot there (dumont snapshot transcode)',
     })
   if (transform !== 'none')
     return decodePlanes(await loadZstd(), {payload, transform, codec, length: rawLength})

@@ -29,6 +29,19 @@ export function checkDecoders(
   )
 }
 
+/** Before anything is read: no machine without a GPU decodes what ANS coded, so BOX_UNSUITABLE for level `decoded`. */
+export function checkDecodableHere(manifests: readonly Manifest[]): void {
+  const found = manifests.find(({nvidia}) => nvidia !== null)
+  if (found === undefined) return
+  throw new DumontError(
+    'BOX_UNSUITABLE',
+    `${found.id} has chunks that only an NVIDIA GPU decodes, and this machine reads packs without one`,
+    {
+      hint: 'verify with --host GPUBOX, whose word it is then; or with --level stored, which compares every stored byte with its hash',
+    },
+  )
+}
+
 /**
  * Whether some of it was coded by another generation of nvCOMP than the one this release puts on boxes. Leaning on that
  * and adding chunks of its own would make a snapshot that no box can read.

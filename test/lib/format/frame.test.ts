@@ -101,7 +101,7 @@ describe('a frame', () => {
     })
   })
 
-  it.each<Parts>([{version: 2}, {encryption: 1}, {codec: 2}])(
+  it.each<Parts>([{version: 2}, {encryption: 1}, {codec: 3}])(
     'of a later release is refused as newer: %j',
     async (parts) => {
       await expect(decode(Buffer.concat([header(parts), RAW]))).rejects.toMatchObject({
@@ -109,6 +109,13 @@ describe('a frame', () => {
       })
     },
   )
+
+  it('that only a GPU decodes is not called newer', async () => {
+    await expect(decode(Buffer.concat([header({codec: 2}), RAW]))).rejects.toMatchObject({
+      code: 'BOX_UNSUITABLE',
+      hint: expect.stringContaining('dumont snapshot transcode'),
+    })
+  })
 
   it.each([0, 3, 5, 55, 56, 59])('cut to %i bytes is refused', async (length) => {
     const frame = Buffer.concat([header({}), RAW]).subarray(0, length)
