@@ -1,6 +1,7 @@
 import type {ErrorCode} from '../errors.js'
 import type {Choice} from './choose-packs.js'
 import type {StoredManifest, UnreadableManifest} from './manifests.js'
+import {checkDecodableHere} from './nvidia-need.js'
 import type {ReadPacks} from './pack-readers.js'
 import {copyOf, forgetfulLedger, openProofLedger} from './proof-ledger.js'
 import {VerifyRun, type VerifyService} from './verify-run.js'
@@ -51,6 +52,8 @@ export async function verifySnapshots(
 ): Promise<VerifyManyResult> {
   const {clock, report, stateDir, store} = service
   const begun = clock.now()
+  if (request.level === 'decoded' && request.box === undefined)
+    checkDecodableHere(request.snapshots.map(({manifest}) => manifest))
   const full = () => report({kind: 'note', message: FULL})
   // What reads nothing has nothing to remember.
   const isReading = request.level !== 'listed'

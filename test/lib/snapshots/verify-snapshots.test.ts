@@ -104,6 +104,31 @@ function afterReading(count: number): AbortSignal {
   return controller.signal
 }
 
+describe('a snapshot that only a GPU decodes', () => {
+  const library = {distribution: 'nvidia-nvcomp-cu12', name: 'nvcomp-ans-6', version: '6.0.0.12'}
+  const nvidia = {libraries: [{...library, wheels: []}]}
+  const snapshots = async () => {
+    const [one] = (await whatToVerify(FIRST, {stateDir, store})).snapshots
+    if (one === undefined) throw new Error('no snapshot')
+    return [{...one, manifest: {...one.manifest, nvidia}}]
+  }
+
+  test('is not decoded on this machine, and told where it can be, before anything is read', async () => {
+    const asked = verify({level: 'decoded', snapshots: await snapshots()})
+    await expect(asked).rejects.toMatchObject({
+      code: 'BOX_UNSUITABLE',
+      hint: expect.stringMatching(/--host GPUBOX.*--level stored/u),
+      message: expect.stringContaining(FIRST),
+    })
+    expect(read).toEqual([])
+  })
+
+  test('is compared byte by byte all the same', async () => {
+    const {broken, snapshots: found} = await verify({snapshots: await snapshots()})
+    expect([broken, found.map(({id}) => id)]).toEqual([[], [FIRST]])
+  })
+})
+
 describe('all snapshots', () => {
   test.each(['stored', 'decoded'] as const)(
     'are whole at level %s, and what they share is read once',
