@@ -33,6 +33,7 @@ export const STEP_TITLES: Readonly<Record<Step, string>> = {
   record: 'Write the record',
   remove: 'Remove',
   rent: 'Rent a machine',
+  repair: 'Make again what is lost',
   rescan: 'Look for changes',
   restore: 'Restore',
   still: 'Make the box still',

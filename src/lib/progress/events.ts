@@ -51,6 +51,7 @@ export type Step =
   | 'verify'
   | 'commit'
   | 'restore'
+  | 'repair'
   | 'check-packs'
   | 'remove'
   | InstanceStep

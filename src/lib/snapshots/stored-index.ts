@@ -103,6 +103,27 @@ async function* segmentsOf(
   }
 }
 
+/** Keys of segments and of the list of packs that are missing or not what the manifest says. */
+export async function damagedIndex(
+  store: Store,
+  {index: {packs, segments}}: Indexed,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const damaged: string[] = []
+  for (const [kind, object] of [
+    ...segments.map((segment) => ['segment', segment] as const),
+    ['packs', packs] as const,
+  ]) {
+    try {
+      await getDigested(store, kind, object, signal)
+    } catch (error) {
+      if (!isDumontError(error) || error.code !== 'INTEGRITY') throw error
+      damaged.push(object.key)
+    }
+  }
+  return damaged
+}
+
 /** The same error, with what may help against a damaged index that has parity. */
 export function withRemedy({id, index: {groups}}: Indexed, error: unknown): unknown {
   if (!isDumontError(error) || error.code !== 'INTEGRITY' || !groups) return error
