@@ -136,6 +136,15 @@ describe('a snapshot in a sealed store', () => {
     expect(await bench.store.keysBelow('snapshots/')).toEqual([])
   })
 
+  test('is refused when its new packs lie there with other seals than they are named by', async () => {
+    bench.bends.packList = (packs) => packs.map((pack) => ({...pack, seal: lastBitOf(pack.seal)}))
+    await expect(bench.create()).rejects.toMatchObject({
+      code: 'INTEGRITY',
+      message: expect.stringContaining('does not have the seal it is named by') as unknown,
+    })
+    expect(await bench.store.keysBelow('snapshots/')).toEqual([])
+  })
+
   test.each(['segments', 'packs'] as const)(
     'is refused when its %s have no seal',
     async (which) => {
@@ -167,12 +176,16 @@ describe('a snapshot in a sealed store', () => {
   test('does not take up a pack whose seal would not open it', async () => {
     const [pack] = await interrupted()
     if (!pack) throw new Error('no pack was stored')
-    const {seal = ''} = pack
-    const other = Buffer.from(seal, 'base64')
-    other.writeUInt8(other.readUInt8(71) ^ 1, 71)
-    bench.bends.journal = [{...pack, seal: other.toString('base64')}]
+    bench.bends.journal = [{...pack, seal: lastBitOf(pack.seal)}]
     await expect(bench.create()).rejects.toMatchObject({code: 'INTEGRITY'})
   })
+
+  /** The same seal with another salt of its object. */
+  function lastBitOf(seal = ''): string {
+    const other = Buffer.from(seal, 'base64')
+    other.writeUInt8(other.readUInt8(71) ^ 1, 71)
+    return other.toString('base64')
+  }
 
   async function interrupted(): Promise<PackRecord[]> {
     const abort = new AbortController()
