@@ -38,12 +38,14 @@ def as_bytes(values: Any, dtype: str) -> bytes:
     return bytes(values.astype({"F16": "<f2", "F32": "<f4"}[dtype]).tobytes())
 
 
-def safetensors(path: Path, weights: Weights, dtype: str = "BF16", note: str = "") -> Path:
+def safetensors(
+    path: Path, weights: Weights, dtype: str = "BF16", note: str = "", rows: int = 1
+) -> Path:
     header: dict[str, Any] = {"__metadata__": {"note": note}}
     parts = {name: as_bytes(values, dtype) for name, values in weights.items()}
     at = 0
     for name, data in parts.items():
-        shape = [len(weights[name])]
+        shape = [rows, len(weights[name]) // rows]
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
         at += len(data)
     text = json.dumps(header).encode()
@@ -59,6 +61,19 @@ def torch_zip(path: Path, weights: Weights, dtype: str = "F32") -> Path:
             archive.writestr(f"archive/data/{number}", as_bytes(values, dtype))
         archive.writestr("archive/version", b"3\n")
     path.write_bytes(file.getvalue())
+    return path
+
+
+def gguf(path: Path, weights: Weights) -> Path:
+    """Saves float32 tensors, each a whole number of 32 bytes."""
+    body = struct.pack("<4sLQQ", b"GGUF", 3, len(weights), 0)
+    at = 0
+    for name, values in weights.items():
+        body += struct.pack("<Q", len(name)) + name.encode()
+        body += struct.pack("<LQLQ", 1, len(values), 0, at)
+        at += 4 * len(values)
+    data = b"".join(as_bytes(values, "F32") for values in weights.values())
+    path.write_bytes(body + bytes(-len(body) % 32) + data)
     return path
 
 
