@@ -3,11 +3,14 @@
 import itertools
 import queue
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .create_messages import Span, Standing
 from .engine import Message, Port
 from .errors import WorkerError
+
+if TYPE_CHECKING:
+    from .create_messages import Span, Standing
+    from .parity_desk import Found
 
 # The coordinator waits 120 s for the operator's machine; whoever waits longer waits for nobody.
 _PATIENCE = 180.0
@@ -42,12 +45,12 @@ class EngineDesk:
         mine: bool = self._ask("differ", raw_hash)
         return mine
 
-    def standing(self, raw_hash: bytes, claims: bool) -> Standing:
+    def standing(self, raw_hash: bytes, claims: bool) -> "Standing":
         """Whether a chunk may be a base; with `claims`, ours to store whole if nobody has it."""
         standing: Standing = self._ask("base", (raw_hash, claims))
         return standing
 
-    def known(self, contents: list[tuple[int, bytes]]) -> list[tuple[Span, ...] | None]:
+    def known(self, contents: list[tuple[int, bytes]]) -> "list[tuple[Span, ...] | None]":
         """For small files by size and content hash: where their bytes lie already, or None."""
         found: list[tuple[Span, ...] | None] = self._ask("known", contents)
         return found
@@ -61,6 +64,11 @@ class EngineDesk:
         """Whether the store holds exactly the pinned bytes under this key."""
         stored: bool = self._ask("settle", key)
         return stored
+
+    def group(self, key: str, renew: bool) -> "Found | None":
+        """The group of an object with URLs, fresh ones if told to; None where it has no parity."""
+        found: Found | None = self._ask("group", (key, renew))
+        return found
 
     def _ask(self, what: str, value: object) -> Any:
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()

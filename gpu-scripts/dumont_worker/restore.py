@@ -21,7 +21,7 @@ from .engine_pool import EnginePool
 from .errors import WorkerError
 from .gpu.use import GpuUse, gpu_use
 from .protocol import RestoreRequest
-from .restore_crew import Crew, StartPool, beside_gpus, engine_count, engine_settings
+from .restore_crew import Crew, StartPool, beside_gpus, beside_parity, engine_count, engine_settings
 from .restore_directories import RestoreDirectories, make_usable
 from .restore_files import RestoreFiles
 from .restore_holders import Holders
@@ -102,8 +102,11 @@ def restore(this: Run, box: Box, start: StartPool) -> dict[str, Any]:
     gpu = gpu_decoding(box)
     cpus, memory = beside_gpus(box.cpus, request.memory, len(gpu.devices) if gpu else 0)
     count = engine_count(cpus, request.parts, memory)
+    if request.groups is not None:
+        memory = beside_parity(count, memory)
     settings = engine_settings(count, request.parts, memory)
     told = {"run": this.run_id, "privileges": request.privileges, "gpu": gpu, **settings}
+    told["parity"] = request.groups is not None
     crew = Crew(this.link, count, told, box.native, start)
     spool = Spool(box.private.make("restores"))
     try:
@@ -133,6 +136,7 @@ class Steps:
         self._box = box
         self._spool = spool
         self._urls = Urls(run.link)
+        self._open_parity()
         self._begun = self._last = time.monotonic()
         self._seconds: dict[str, float] = {}
 
@@ -152,6 +156,16 @@ class Steps:
         self._flush()
         self._record()
         return self._result(survey)
+
+    def _open_parity(self) -> None:
+        """Let what is lost be made again, where there is anything to make it of."""
+        run = self._run
+        if run.request.groups is None:
+            return
+        from .parity_desk import ParityDesk  # noqa: PLC0415 - few snapshots have parity
+
+        parity = ParityDesk(run.link, self._urls, run.request.snapshot, run.request.groups)
+        self._urls.parity = self._crew.parity = parity
 
     def _lap(self, name: str) -> None:
         now = time.monotonic()

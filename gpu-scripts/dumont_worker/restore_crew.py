@@ -5,13 +5,16 @@ Jobs go to the one with least to do, results come back as calls on the main thre
 
 import queue
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .engine_pool import Message, Role
 from .errors import WorkerError
 from .memory_plan import ENGINES_A_GPU
 from .restore_plan import JOB_BYTES
 from .session import Link
+
+if TYPE_CHECKING:
+    from .parity_desk import ParityDesk
 
 OnResult = Callable[[Any], None]
 
@@ -48,6 +51,8 @@ _MOST_ENGINES = 8
 # A process that decodes on a GPU, and the memory it shares; and what an engine should have besides.
 _GPU_BYTES = 288 << 20
 _BESIDE_GPU = 192 << 20
+# Four sums of a chunk's frame, what is solved of them, and what is fetched and proven.
+_REBUILD_BYTES = 40 << 20
 
 
 def beside_gpus(cpus: int, memory: int, gpus: int) -> tuple[int, int]:
@@ -58,6 +63,12 @@ def beside_gpus(cpus: int, memory: int, gpus: int) -> tuple[int, int]:
     while engines > 1 and memory < engines * (_GPU_BYTES + _BESIDE_GPU):
         engines -= 1
     return engines, memory - engines * _GPU_BYTES
+
+
+def beside_parity(engines: int, memory: int) -> int:
+    """Return what memory making chunks again leaves, where that is enough."""
+    left = memory - engines * _REBUILD_BYTES
+    return left if buffer_bytes(engines, left) >= LEAST_BUFFER else memory
 
 
 def engine_count(cpus: int, parts: int, memory: int) -> int:
@@ -91,6 +102,8 @@ class Crew:
         self, link: Link, count: int, settings: dict[str, Any], native: str | None, start: StartPool
     ) -> None:
         """`start` makes the pool; `settings` are those of `engine_settings` and more."""
+        self.parity: ParityDesk | None = None
+        """Where engines learn of groups."""
         self._link = link
         self._count = count
         self._settings = settings
@@ -178,22 +191,22 @@ class Crew:
         self._link.check()
         while True:
             try:
-                _, message = self._events.get_nowait()
+                event = self._events.get_nowait()
             except queue.Empty:
                 return
-            self._handle(message)
+            self._handle(*event)
 
     def _take_event(self) -> None:
         while True:
             self._link.check()
             try:
-                _, message = self._events.get(timeout=_LOOK_SECONDS)
+                event = self._events.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
-            if self._handle(message):
+            if self._handle(*event):
                 return
 
-    def _handle(self, message: Message) -> bool:
+    def _handle(self, sender: int, message: Message) -> bool:
         """Act on one message; True when it was a job's result."""
         if message[0] == "failed":
             failure: WorkerError = message[1]
@@ -207,6 +220,14 @@ class Crew:
             return False
         if message[0] == "moved":
             self._link.progress.add(transferred=message[1], raw=message[2])
+            return False
+        if message[0] == "group":
+            found = self.parity.find(*message[2]) if self.parity is not None else None
+            self._started().send(sender, ("answer", message[1], found))
+            return False
+        if message[0] == "rebuilt":
+            if self.parity is not None:
+                self.parity.tell(message[1])
             return False
         engine, weight, on_result = self._waiting.pop(message[1])
         self._load[engine] -= weight

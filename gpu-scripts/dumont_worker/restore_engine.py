@@ -18,12 +18,14 @@ from .errors import WorkerError
 from .frame import decode_ans_with
 from .gpu.use import GpuUse
 from .metadata import Policy
+from .native import BytesLike
 from .restore_plan import JOB_BYTES
 from .restore_writer import Task, Writer
 from .target import Base
 
 if TYPE_CHECKING:
     from .gpu.decoder import AnsDecoder
+    from .parity_engine import ChunkRebuild
     from .restore_ahead import Ahead
 
 _TICK_SECONDS = 0.2
@@ -155,6 +157,8 @@ class Engine:
         self.shown: dict[int, tuple[int, int, int] | None] = {}
         self.moved = [0, 0]
         self.lock = threading.Lock()
+        self.has_parity: bool = settings.get("parity", False)
+        self.parity: ChunkRebuild | None = None
 
     def serve(self) -> None:
         """Work until the coordinator says end."""
@@ -188,6 +192,9 @@ class Engine:
     def _take(self, message: Message) -> None:
         if message[0] == "bases":
             self._open_bases(message[1])
+        elif message[0] == "answer":
+            if self.parity is not None:
+                self.parity.take(message)
         elif message[0] == "write":
             task = Task(message[1], *message[2:])
             (self.todo if task.spans else self.ready).put(task)
@@ -323,6 +330,22 @@ class Engine:
             return
         self._clear(task)
         self.port.send(("done", task.number, result))
+
+    def rebuild(
+        self, signed: dict[str, Any], at: int, stored: int, frame_hash: bytes
+    ) -> BytesLike | None:
+        """Return a frame made from parity; None where there is none.
+
+        WorkerError INTEGRITY where too much is lost.
+        """
+        if not self.has_parity:
+            return None
+        with self.lock:
+            if self.parity is None:
+                from .parity_engine import ChunkRebuild  # noqa: PLC0415 - hardly ever needed
+
+                self.parity = ChunkRebuild(self.port)
+        return self.parity.frame(signed["key"], at, stored, frame_hash)
 
     def wrote(self, count: int) -> None:
         """Take note of raw bytes that are in their files."""

@@ -4,18 +4,22 @@ import hashlib
 import time
 from array import array
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import transfer
 from .entry import ChunkRecord, Entry
 from .errors import WorkerError, integrity
 from .index import IndexReader, PackRecord, decode_packs
+from .native import BytesLike
 from .protocol import ObjectRef, RestoreRequest, object_seal
 from .restore_scope import Layout, Placed, Scope, include_rule
 from .seal import Kind, check_alike, open_whole, require
 from .session import Link
 from .spool import Item, Spool
 from .target import join
+
+if TYPE_CHECKING:
+    from .parity_desk import ParityDesk
 
 # A segment is 16 MiB before compression, a pack list 130 bytes a pack; what claims more is not
 # ours.
@@ -35,11 +39,14 @@ class Urls:
     Each comes with `seal`: what opens the object, or None. The first tells what all must be.
     """
 
-    def __init__(self, link: Link) -> None:
-        """Ask through `link`."""
+    def __init__(self, link: Link, raw: bool = False) -> None:
+        """Ask through `link`; for `raw` bytes as they are stored, with nothing to open them."""
         self._link = link
+        self._more = {"raw": True} if raw else {}
+        self.parity: ParityDesk | None = None
+        """What makes objects of the index again, where there is anything."""
         self._known: dict[str, tuple[Signed, float]] = {}
-        self._sealed: bool | None = None
+        self._sealed: bool | None = False if raw else None
 
     @property
     def sealed(self) -> bool:
@@ -74,7 +81,7 @@ class Urls:
     def _ask(self, keys: list[str]) -> None:
         now = time.monotonic()
         self._known = {k: v for k, v in self._known.items() if now - v[1] <= URL_SECONDS}
-        urls = self._link.request("fetch", keys=keys).get("urls")
+        urls = self._link.request("fetch", keys=keys, **self._more).get("urls")
         if not isinstance(urls, list) or len(urls) != len(keys):
             raise WorkerError("WORKER", "the operator's machine gave other URLs than asked for")
         for key, signed in zip(keys, urls, strict=True):
@@ -86,15 +93,25 @@ class Urls:
                 if seal is not None:
                     require()
             check_alike(key, seal, self._sealed)
-            told = {"url": signed["url"], "headers": signed["headers"], "seal": seal}
+            told = {"key": key, "url": signed["url"], "headers": signed["headers"], "seal": seal}
             self._known[key] = (told, now)
 
 
 def fetch_object(link: Link, urls: Urls, wanted: ObjectRef, kind: Kind) -> bytes:
     """Fetch one index object, prove its length and SHA-256, and open it.
 
-    WorkerError INTEGRITY when it is another.
+    WorkerError INTEGRITY when it is another, and cannot be made again.
     """
+    try:
+        data: BytesLike = _fetched(link, urls, wanted)
+    except WorkerError as error:
+        if error.code != "INTEGRITY" or urls.parity is None:
+            raise
+        data = urls.parity.index_object(wanted, error)
+    return open_whole(urls.get(wanted.key)["seal"], kind, bytes(data))
+
+
+def _fetched(link: Link, urls: Urls, wanted: ObjectRef) -> memoryview:
     if not 0 < wanted.length <= OBJECT_MAX:
         raise integrity(f"{wanted.key} has an impossible length")
     for _ in range(RENEWALS):
@@ -107,7 +124,7 @@ def fetch_object(link: Link, urls: Urls, wanted: ObjectRef, kind: Kind) -> bytes
             continue
         if hashlib.sha256(data).hexdigest() != wanted.sha256:
             raise integrity(f"{wanted.key} is damaged: its SHA-256 is not what the manifest says")
-        return open_whole(signed["seal"], kind, bytes(data))
+        return data
     raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
 
 

@@ -90,6 +90,12 @@ class Desk(Protocol):
     bases: list[int]
     cancelled: Flag
 
+    def rebuild(
+        self, signed: dict[str, Any], at: int, stored: int, frame_hash: bytes
+    ) -> BytesLike | None:
+        """Return a frame of a pack made from parity, None where there is none; INTEGRITY."""
+        ...
+
     def wrote(self, count: int) -> None:
         """Take note of raw bytes that are in their files."""
         ...
@@ -205,7 +211,16 @@ class Writer:
         except WorkerError as error:
             if error.code != "INTEGRITY":
                 raise
-            raise Damaged(error.message) from None
+            lost = error.message
+        try:
+            made = self._engine.rebuild(signed, at, stored, frame_hash)
+            if made is None:
+                raise Damaged(lost)
+            return decode_frame(made, *what, find_base=find, unseal=unseal)
+        except WorkerError as error:
+            if error.code != "INTEGRITY":
+                raise
+            raise Damaged(f"{lost}; {error.message}") from None
 
     def _base(self, number: int | None, from_file: bool, _hash: bytes) -> BytesLike:
         """Return what a chunk differs from: of a file, which the caller has to prove, or decoded.

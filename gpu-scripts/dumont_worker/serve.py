@@ -27,6 +27,7 @@ _DEEDS: dict[type, str] = {
     protocol.TranscodeRequest: "transcode",
     protocol.VerifyRequest: "verify",
     protocol.RateRequest: "rate",
+    protocol.RepairRequest: "parity_repair",
 }
 
 

@@ -66,7 +66,7 @@ class ParityOperator(FakeOperator):
         request = restore_of(self, created, target)
         if "groups" in created["index"]:
             request["groups"] = created["index"]["groups"]
-        self.send("restore", **request, **fields)
+        self.send("restore", **request | fields)
         return self.wait()
 
     def repair(self, created: Json, lost: Iterable[str], **fields: Any) -> Json:
