@@ -30,7 +30,7 @@ const NEEDS_GPU =
   'needs an NVIDIA GPU to come back; dumont snapshot transcode makes one of it that needs none'
 
 const UPLINK_UNKNOWN =
-  'how fast this box sends to this store is not known before its first create: EXPECTED is the time to compress alone'
+  'how fast this box sends to this store is not known before a create of some seconds: EXPECTED is the time to compress alone'
 
 function differences({delta}: SnapshotSummary): readonly string[] {
   return delta === undefined ? [] : [describeDifferences(delta)]

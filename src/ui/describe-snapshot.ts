@@ -52,7 +52,7 @@ export function describeSnapshot(manifest: Manifest): string {
     ...(bytes.delta ? [['delta', describeDifferences(bytes.delta)] as const] : []),
     ...(index.groups ? [['parity', parity(manifest)] as const] : []),
     ['time', duration(seconds.total * 1000)],
-    ['needs', untrusted(manifest.decoders.join(', '), 200) || 'no decoder'],
+    ['needs', needs(manifest)],
     ['merkle', index.merkle],
     ['flaws', flaws(manifest).join(', ') || 'none'],
   ]
@@ -61,6 +61,13 @@ export function describeSnapshot(manifest: Manifest): string {
 
 function parity({bytes}: Manifest): string {
   return `yes; ${formatBytes(bytes.parity ?? 0)} of it written by this snapshot`
+}
+
+function needs({decoders, nvidia}: Manifest): string {
+  const named = untrusted(decoders.join(', '), 200) || 'no decoder'
+  if (nvidia === null) return named
+  const versions = nvidia.libraries.map(({version}) => untrusted(version, 40))
+  return `${named}; an NVIDIA GPU with nvCOMP ${versions.join(' and ')}`
 }
 
 function codecs(byCodec: Manifest['bytes']['codecs']): string {

@@ -72,7 +72,7 @@ describe('the table of a dry run', () => {
   test('owns up to an uplink that nobody has seen', () => {
     const text = describeCreate(dry)
     expect(text).toMatch(/zstd +0\.666 +1600 +\? +≥ 1 min 24 s/u)
-    expect(text).toContain('how fast this box sends to this store is not known before its first')
+    expect(text).toContain('how fast this box sends to this store is not known before a create')
   })
 
   test('has nothing to own up to where it was seen', () => {

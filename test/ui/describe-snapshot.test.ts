@@ -45,6 +45,16 @@ test('a line of the list fits the terminal: the label is cut, and notes have a c
   expect(lines[0]).not.toContain('NOTES')
   expect(describeList([long])).toContain('root@127.0.0.1:42201:/workspace')
 })
+
+test('show says which library and what kind of machine a snapshot needs', () => {
+  const {manifest} = manifestOf(ID)
+  const library = {distribution: 'nvidia-nvcomp-cu12', name: 'nvcomp-ans-6', version: '6.0.0.12'}
+  const nvidia = {libraries: [{...library, wheels: []}]}
+  const text = describeSnapshot({...manifest, decoders: ['ans', 'zstd'], nvidia})
+  expect(text).toMatch(/^needs {5}ans, zstd; an NVIDIA GPU with nvCOMP 6\.0\.0\.12$/mu)
+  expect(describeSnapshot({...manifest, nvidia: null})).not.toContain('nvCOMP')
+})
+
 test('a list of none is no line', () => {
   expect(describeList([])).toBe('')
 })
