@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fake_operator import FakeOperator, FakeStore
-from gpu_box import GpuBox, weights
+from gpu_box import GpuBox, quick_worker, weights
 from restore_rig import Rig, rig
 
 MIB = 1 << 20
@@ -24,17 +24,22 @@ def operator(
     store: FakeStore, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[FakeOperator]:
     """One worker, at work on a box with a GPU where the test asks for `gpu_box` as well."""
-    arguments = []
+    start = FakeOperator
     if "gpu_box" in request.fixturenames:
-        arguments = request.getfixturevalue("gpu_box").arguments
-    with FakeOperator(store, tmp_path / "private", arguments) as operator:
+        start = request.getfixturevalue("gpu_box").worker
+    with start(store, tmp_path / "private") as operator:
         yield operator
     assert operator.broken_rules == []
 
 
+@pytest.fixture(scope="session")
+def quick_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick_worker(tmp_path_factory.mktemp("quick"))
+
+
 @pytest.fixture
-def gpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GpuBox:
-    box = GpuBox(tmp_path)
+def gpu_box(tmp_path: Path, quick_program: Path, monkeypatch: pytest.MonkeyPatch) -> GpuBox:
+    box = GpuBox(tmp_path, quick_program)
     monkeypatch.setenv("PATH", box.path)
     return box
 

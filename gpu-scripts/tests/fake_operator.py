@@ -99,7 +99,7 @@ class FakeStore:
                 pass
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def sign(self, method: str, key: str, want: Json) -> Json:
         token = base64.urlsafe_b64encode(os.urandom(9)).decode()
@@ -330,7 +330,7 @@ class FakeOperator:
         )
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._live, daemon=True).start()
-        assert self._hello.wait(20), "no hello"
+        assert self._hello.wait(60), "no hello"
 
     def __enter__(self) -> "FakeOperator":
         return self

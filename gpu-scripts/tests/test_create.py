@@ -381,11 +381,19 @@ def big_tree(root: Path, count: int = 24) -> Path:
     return root
 
 
+def noted_packs(private: Path) -> int:
+    """How many packs the journal on the disk knows of."""
+    return sum(
+        file.read_bytes().rpartition(b"\n")[0].count(b'"pin":[')
+        for file in private.glob("journal/*")
+    )
+
+
 def test_an_interrupted_create_goes_on_where_it_was(store: FakeStore, tmp_path: Path) -> None:
     root = big_tree(tmp_path / "tree")
     with FakeOperator(store, tmp_path / "private") as operator:
         operator.start_create(root, memory=300 * MIB, parts=4)
-        wait_until(lambda: len(store.packs()) >= 8)
+        wait_until(lambda: noted_packs(tmp_path / "private") >= 8)
         operator.process.send_signal(signal.SIGKILL)
         operator.process.wait(10)
     finished = {key: len(store.objects[key]) for key in store.packs()}
@@ -397,7 +405,7 @@ def test_an_interrupted_create_goes_on_where_it_was(store: FakeStore, tmp_path: 
         snapshot = Snapshot(store, result, operator.snapshot)
 
     # The last packs may have been accepted by the store without the journal knowing.
-    assert len(asked) >= len(finished) - 4
+    assert len(asked) >= 8
     assert result["reusedPacks"] == len(asked)
     assert {pack.key for pack in snapshot.packs} >= asked
     again = sum(store.puts[key] for key in finished)
@@ -466,7 +474,7 @@ def test_an_interrupted_create_goes_on_with_differences(store: FakeStore, tmp_pa
     root = checkpoints(tmp_path / "tree", 4)
     with FakeOperator(store, tmp_path / "private") as operator:
         operator.start_create(root, memory=256 * MIB, parts=32)
-        wait_until(lambda: len(store.packs()) >= 3)
+        wait_until(lambda: noted_packs(tmp_path / "private") >= 3)
         operator.process.send_signal(signal.SIGKILL)
         operator.process.wait(10)
 
@@ -474,7 +482,7 @@ def test_an_interrupted_create_goes_on_with_differences(store: FakeStore, tmp_pa
         result = operator.create(root, memory=256 * MIB, parts=32)
         snapshot = Snapshot(store, result, operator.snapshot)
 
-    assert result["reusedPacks"] >= 1
+    assert result["reusedPacks"] >= 3
     assert any(chunk.base is not None for chunk in snapshot.chunks)
     assert_same(snapshot, root)
 
@@ -520,8 +528,13 @@ def test_memory_stays_below_its_bound(store: FakeStore, tmp_path: Path) -> None:
         (root / f"noise{number}").write_bytes(noise(100 * MIB, number))
     limit = 256 * MIB
     peak = 0
+
     # A slow store, so that every buffer there may be is full.
-    store.before_put = lambda _: time.sleep(0.2)
+    def slow(_: str) -> None:
+        wait_until(lambda: store.most_busy > 8)
+        time.sleep(0.2)
+
+    store.before_put = slow
     with FakeOperator(store, tmp_path / "private") as operator:
         operator.start_create(root, memory=limit, parts=32)
         done = threading.Event()
@@ -548,7 +561,7 @@ def test_too_little_memory_is_refused_with_the_least(
 def test_an_interruption_leaves_no_process(store: FakeStore, tmp_path: Path, how: str) -> None:
     root = big_tree(tmp_path / "tree")
     blocked = threading.Event()
-    store.before_put = lambda _: blocked.wait(20) and None
+    store.before_put = lambda _: blocked.wait(120) and None
     operator = FakeOperator(store, tmp_path / "private")
     operator.start_create(root, memory=300 * MIB, parts=4)
     wait_until(lambda: store.busy >= 2)
@@ -561,8 +574,8 @@ def test_an_interruption_leaves_no_process(store: FakeStore, tmp_path: Path, how
     elif operator.process.stdin:
         operator.process.stdin.close()
 
-    wait_until(lambda: operator.process.poll() is not None, 2.0)
-    wait_until(lambda: not any(map(is_running, running)), 1.0)
+    wait_until(lambda: operator.process.poll() is not None)
+    wait_until(lambda: not any(map(is_running, running)))
     blocked.set()
 
     assert operator.process.returncode == (-signal.SIGKILL if how == "kill" else 130)
@@ -572,7 +585,7 @@ def test_an_interruption_leaves_no_process(store: FakeStore, tmp_path: Path, how
 def test_a_dead_engine_ends_the_run_in_words(store: FakeStore, tmp_path: Path) -> None:
     root = big_tree(tmp_path / "tree")
     blocked = threading.Event()
-    store.before_put = lambda _: blocked.wait(20) and None
+    store.before_put = lambda _: blocked.wait(120) and None
     with FakeOperator(store, tmp_path / "private") as operator:
         operator.start_create(root, memory=300 * MIB, parts=4)
         wait_until(lambda: store.busy >= 2)
@@ -591,7 +604,7 @@ def test_a_dead_engine_ends_the_run_in_words(store: FakeStore, tmp_path: Path) -
 def test_two_creates_of_the_same_roots_do_not_run_at_once(store: FakeStore, tmp_path: Path) -> None:
     root = big_tree(tmp_path / "tree")
     blocked = threading.Event()
-    store.before_put = lambda _: blocked.wait(20) and None
+    store.before_put = lambda _: blocked.wait(120) and None
     with (
         FakeOperator(store, tmp_path / "private") as first,
         FakeOperator(store, tmp_path / "private") as second,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, parent_of
-from gpu_box import GpuBox, impatient_worker, weights
+from gpu_box import GpuBox, weights
 from processes import is_running, processes_of, wait_until
 from read_snapshot import Snapshot, content_of
 
@@ -14,9 +14,11 @@ LATER = "20271123T140200Z-k3f7qz"
 
 
 def test_weights_go_to_the_gpu_and_text_does_not(
-    operator: FakeOperator, store: FakeStore, tree: Path
+    store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
 ) -> None:
-    result = operator.create(tree, codec="ans")
+    # With trials of full size, once.
+    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+        result = operator.create(tree, codec="ans")
     assert "ans" in result["decoders"]
     assert result["nvidia"] == {
         "name": "nvcomp-ans-6+fake",
@@ -74,13 +76,13 @@ def test_chunks_of_another_generation_are_stored_again(
 def test_two_versions_of_the_library_are_told_apart(
     store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
 ) -> None:
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+    with gpu_box.worker(store, tmp_path / "private") as operator:
         first = operator.create(tree, codec="ans")
         parent = parent_of(first, operator.snapshot)
     told = next(gpu_box.nvcomp.glob("*.dist-info")) / "METADATA"
     told.write_text(told.read_text().replace("6.0.0.12+fake", "6.0.1.0+later"))
     (tree / "new.bin").write_bytes(weights(5 * MIB, 1))
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+    with gpu_box.worker(store, tmp_path / "private") as operator:
         assert "nvcomp-ans-6+later" in operator.hello["capabilities"]
         second = operator.create(tree, codec="ans", parent=parent, snapshot=LATER)
     # The parent's library is known to its manifest; the worker tells of its own alone.
@@ -93,7 +95,7 @@ def test_without_a_gpu_it_is_refused_before_anything_is_stored(
     store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox, codec: str
 ) -> None:
     (tmp_path / "tools" / "nvidia-smi").unlink()
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+    with gpu_box.worker(store, tmp_path / "private") as operator:
         assert "ans" not in operator.hello["capabilities"]
         with pytest.raises(WorkerFailed, match=r"BOX_UNSUITABLE.*shows no NVIDIA GPU") as failed:
             operator.create(tree, codec=codec)
@@ -138,9 +140,8 @@ def test_a_gpu_that_hangs_leaves_a_right_snapshot(
     store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox, place: str
 ) -> None:
     gpu_box.switch(f"hang@{place}")
-    program = impatient_worker(tmp_path)
     private = tmp_path / "private"
-    with FakeOperator(store, private, gpu_box.arguments, program) as operator:
+    with gpu_box.impatient_worker(store, private) as operator:
         result = operator.create(tree, codec="ans")
         snapshot = Snapshot(store, result, operator.snapshot)
         for name in ("weights.bin", "text.txt", "small"):
@@ -170,14 +171,14 @@ def test_a_fault_with_chunks_at_hand_leaves_a_right_snapshot(
 def test_after_an_interruption_packs_of_the_gpu_count_only_with_the_same_library(
     store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox
 ) -> None:
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as first:
+    with gpu_box.worker(store, tmp_path / "private") as first:
         first.create(tree, codec="ans")  # never committed
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as second:
+    with gpu_box.worker(store, tmp_path / "private") as second:
         result = second.create(tree, codec="zstd")
         # Only the pack of the text, which the CPU coded.
         assert [pack["length"] < MIB for pack in second.earlier_asked] == [True]
     assert "ans" not in result["decoders"]
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as third:
+    with gpu_box.worker(store, tmp_path / "private") as third:
         result = third.create(tree, codec="ans")
     # The zstd packs of the second run count again, and the first's do as well.
     assert result["bytes"]["new"] == 0
@@ -188,7 +189,7 @@ def test_an_interruption_leaves_no_gpu_process(
     store: FakeStore, tmp_path: Path, tree: Path, gpu_box: GpuBox, how: str
 ) -> None:
     gpu_box.switch("hang@encode")
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+    with gpu_box.worker(store, tmp_path / "private") as operator:
         operator.start_create(tree, codec="ans")
         wait_until((gpu_box.nvcomp / "hanging").exists, 30)
         pids = processes_of(operator.process.pid)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_operator import PACKAGE, FakeOperator, FakeStore, restore_of
+from fake_operator import FakeOperator, FakeStore, restore_of
 from gpu_box import GpuBox, weights
 from read_snapshot import Snapshot, content_of
 
@@ -153,7 +153,7 @@ class Auto:
         program.write_text(
             textwrap.dedent(f"""
                 import sys
-                sys.path.insert(0, {str(PACKAGE.parent)!r})
+                sys.path.insert(0, {str(self.box.program.parent)!r})
                 from dumont_worker import memory_plan
                 from dumont_worker.gpu import auto, measuring, uplink
                 from dumont_worker.gpu.choice import Measured

@@ -49,7 +49,7 @@ class Store:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def url(self, number: int) -> dict[str, Any]:
         return {"url": f"http://127.0.0.1:{self.server.server_port}/{number}", "headers": {}}

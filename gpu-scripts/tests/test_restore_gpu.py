@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, restore_of
-from gpu_box import GpuBox, impatient_worker, weights
+from gpu_box import GpuBox, weights
 from processes import is_running, processes_of, wait_until
 from sealing import SealedStore
 
@@ -70,7 +70,7 @@ def test_what_is_sealed_is_opened_before_it_is_decoded_together(
     large: Path, tmp_path: Path, gpu_box: GpuBox
 ) -> None:
     store = SealedStore()
-    with FakeOperator(store, tmp_path / "private", gpu_box.arguments) as operator:
+    with gpu_box.worker(store, tmp_path / "private") as operator:
         created = operator.create(large, codec="ans", delta=False)
         gpu_box.switch("count")
         result = restored(operator, restore_of(operator, created, tmp_path / "out"))
@@ -154,8 +154,7 @@ def test_a_gpu_that_hangs_once_costs_nothing_but_time(
 ) -> None:
     created = operator.create(tree, codec="ans")
     gpu_box.switch(f"hang@{place} once")
-    program = impatient_worker(tmp_path)
-    with FakeOperator(operator.store, tmp_path / "b", gpu_box.arguments, program) as other:
+    with gpu_box.impatient_worker(operator.store, tmp_path / "b") as other:
         other.snapshot = operator.snapshot
         assert restored(other, restore_of(other, created, tmp_path / "out"))["failed"] == 0
     assert_back(tree, tmp_path / "out")
