@@ -24,18 +24,29 @@ async function main() {
     '-r',
     join(WORKER, 'requirements/dev.txt'),
   ])
-  if (await ensurePackages()) await runCliTests(path)
-  else fail('npm packages: the CLI was not tested')
+  const suites = []
+  if (await ensurePackages()) {
+    await checkCli()
+    suites.push(() => testCli(path))
+  } else fail('npm packages: the CLI was not tested')
   if (python === undefined) fail('Python environment: the worker was not tested')
-  else await runWorkerTests(python, path)
+  else {
+    await check('worker: lint, format, types', ['npm', 'run', '--silent', 'lint:worker'])
+    suites.push(() => testWorker(python, path))
+  }
+  // Side by side: most tests wait for processes and servers, so that one suite leaves a second core idle.
+  say('jest, and pytest beside it')
+  await Promise.all(suites.map((suite) => suite()))
   return report(missing)
 }
 
-async function runCliTests(path) {
+async function checkCli() {
   if (!(await build())) fail('build')
   await check('types', ['npm', 'run', '--silent', 'typecheck'])
   await check('lint and format', ['npm', 'run', '--silent', 'lint'])
-  say('jest')
+}
+
+async function testCli(path) {
   const file = join(REPORTS, 'jest.json')
   const {code} = await run(
     ['npm', 'run', '--silent', 'test:cli', '--', '--ci', '--json', `--outputFile=${file}`],
@@ -44,15 +55,18 @@ async function runCliTests(path) {
   add('jest', code, jestCounts(file))
 }
 
-async function runWorkerTests(python, path) {
-  await check('worker: lint, format, types', ['npm', 'run', '--silent', 'lint:worker'])
-  say('pytest')
+/** Says what it has to say at its end, for jest speaks at the same time. */
+async function testWorker(python, path) {
   const file = join(REPORTS, 'pytest.xml')
-  const {code} = await run([python, '-m', 'pytest', '-rs', `--junitxml=${file}`], {
+  const {code, stdout} = await run([python, '-m', 'pytest', '-rs', `--junitxml=${file}`], {
+    capture: true,
     cwd: WORKER,
     env: {PATH: path},
     minutes: 30,
+    stderr: 'inherit',
   })
+  say('pytest')
+  process.stderr.write(stdout)
   add('pytest', code, pytestCounts(file))
 }
 

@@ -8,7 +8,7 @@ import {scenes} from './scenes.js'
 const isLong = process.env['DUMONT_INTERLEAVING'] === 'long'
 const BOUNDS: readonly Bounds[] = isLong
   ? [{preemptions: 2, points: SHARED}, {preemptions: 1}, {points: SHARED, preemptions: 1, kills: 1}]
-  : [{preemptions: 2, points: SHARED, kills: 1, runs: 350}]
+  : [{preemptions: 2, points: SHARED, kills: 1, runs: 200}]
 const LIMIT_MS = isLong ? 6 * 3_600_000 : 120_000
 
 let code: Code
