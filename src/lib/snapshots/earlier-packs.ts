@@ -15,10 +15,10 @@ export interface EarlierOptions {
   readonly unusable: ReadonlySet<string>
 }
 
-const KEY = /^packs\/(?<snapshot>[^/]+)\/[^/]+$/
+const KEY = /^(?:packs|parity)\/(?<snapshot>[^/]+)\/[^/]+$/
 
 /**
- * Which packs of an interrupted run may be named by this one: those the store vouches for and this machine has itself signed
+ * Which packs and parity objects of an interrupted run may be named by this one: those the store vouches for and this machine has itself signed
  * for this lineage; of others, signed on another machine, only what it has read again as a whole.
  */
 export async function acceptEarlier(

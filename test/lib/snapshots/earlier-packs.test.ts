@@ -46,6 +46,16 @@ test('a pack that was signed here and is in the store is accepted without being 
   expect(store.log).toEqual([`head ${pack.key}`])
 })
 
+test('a parity object counts like a pack, and nothing else does', async () => {
+  const [parity, other] = [`parity/${RUN}/0-1-1`, `index/${RUN}/0`]
+  for (const key of [parity, other]) {
+    await store.inner.put(key, bytes)
+    signed.push({...pack, key, lineage: 'l'})
+  }
+  expect(await accepted({...pack, key: parity})).toBe(true)
+  expect(await accepted({...pack, key: other})).toBe(false)
+})
+
 test('a pack that another machine signed is read as a whole first', async () => {
   signed = []
   expect(await accepted()).toBe(true)
