@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 import sys
+import threading
 from typing import NoReturn
 
 if not __package__:
@@ -52,8 +53,24 @@ def _use_native(path: str | None) -> None:
         sys.path.insert(1, path)
 
 
+def _end(broken: threading.ExceptHookArgs) -> None:
+    """Ends the process with a thread that dies of what nobody caught, such as a lack of memory.
+
+    Whoever waits for what that thread was to do would wait for ever.
+    """
+    if broken.exc_type is SystemExit:
+        return
+    try:
+        if broken.exc_value is not None:
+            sys.excepthook(broken.exc_type, broken.exc_value, broken.exc_traceback)
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
 def run() -> NoReturn:
     """Ends with the exit code at once: tearing an interpreter down takes its time, unseen here."""
+    threading.excepthook = _end
     code = main()
     with contextlib.suppress(OSError):
         sys.stderr.flush()

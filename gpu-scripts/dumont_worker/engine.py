@@ -66,11 +66,12 @@ class Port:
         if self.failed.is_set():
             return
         self.failed.set()
-        if not isinstance(error, (WorkerError, Cancelled)):
-            traceback.print_exception(error, file=sys.stderr)
         try:
+            if not isinstance(error, (WorkerError, Cancelled)):
+                traceback.print_exception(error, file=sys.stderr)
             self.send(("failed", as_worker_error(error)))
-        except OSError:
+        # Where memory is short even this may fail: then the end of the process has to tell it.
+        except BaseException:
             os._exit(1)
 
     def _read(self) -> None:

@@ -64,8 +64,8 @@ class Link:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Starts the reading task and the ticker."""
-        for task in (self._read, self._tick):
+        """Starts the reading task, the ticker, and what cuts the process off in the end."""
+        for task in (self._read, self._tick, self._await_end):
             threading.Thread(target=task, name=task.__name__, daemon=True).start()
 
     @property
@@ -145,9 +145,6 @@ class Link:
         for answers in waiting:
             answers.put(None)
         self._requests.put(None)
-        timer = threading.Timer(_GRACE_SECONDS, self._cut_off, (EXIT_CANCELLED,))
-        timer.daemon = True
-        timer.start()
 
     def finish(self, answer: Callable[[], None]) -> None:
         """Ends one request: says what is still unsaid, makes room for the next, answers."""
@@ -171,6 +168,12 @@ class Link:
             if time.monotonic() - last >= self._heartbeat:
                 last = time.monotonic()
                 self.send("heartbeat")
+
+    def _await_end(self) -> None:
+        # Not a timer of the end: where memory is short, no thread can be started any more.
+        self.cancelled.wait()
+        time.sleep(_GRACE_SECONDS)
+        self._cut_off(EXIT_CANCELLED)
 
     def _send_progress(self) -> None:
         fields = self.progress.take()
