@@ -16,7 +16,7 @@ from .gpu.auto import Auto
 from .gpu.devices import refusal
 from .gpu.requirement import Library, installed
 from .gpu.uplink import Watch, remember
-from .gpu.use import GpuUse, gpu_use
+from .gpu.use import GpuUse, gpu_use, require_able
 from .index import IndexWriter, encode_packs
 from .index_upload import IndexUpload
 from .inheritance import Inheritance, open_groups, open_parent
@@ -189,9 +189,11 @@ class _Create:
     def _gpu(self) -> GpuUse | None:
         """Which GPUs code; BOX_UNSUITABLE before anything is stored."""
         codec, box = self._request.codec, self._box
-        if codec in ("ans", "gzstd"):
-            return gpu_use(codec, box.nvcomp, box.native, box.gpus)
-        return None
+        if codec not in ("ans", "gzstd"):
+            return None
+        use = gpu_use(codec, box.nvcomp, box.native, box.gpus)
+        require_able(use, self._link.check)
+        return use
 
     def _plan(self, chunks: int, gpus: int) -> MemoryPlan:
         request = self._request

@@ -14,7 +14,7 @@ from .file_state import Lost, open_file
 from .gpu.choice import Choice, choose
 from .gpu.measuring import measured
 from .gpu.uplink import remembered
-from .gpu.use import GPU_CODECS, GpuUse, gpu_use
+from .gpu.use import GPU_CODECS, GpuUse, gpu_use, require_able
 from .protocol import CreateRequest
 from .roots import Root
 from .scan import Scan
@@ -33,6 +33,8 @@ def run(
     Raises BOX_UNSUITABLE for a GPU codec that a create would refuse.
     """
     gpu, refused = _gpu_uses(request, box)
+    if request.codec in GPU_CODECS:
+        require_able(gpu[0]._replace(codec=request.codec), link.check)
     started = time.monotonic()
     tally = Tally()
     files = 0

@@ -1,6 +1,7 @@
 """Creates whose chunks a GPU codes, on the strict fake: nothing it does may cost a snapshot."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, parent_of
@@ -101,6 +102,32 @@ def test_without_a_gpu_it_is_refused_before_anything_is_stored(
             operator.create(tree, codec=codec)
     assert "--codec zstd" in failed.value.error["hint"]
     assert not store.objects
+
+
+@pytest.mark.parametrize("asked", [{"codec": "ans"}, {"codec": "gzstd"}, {"dryRun": True}])
+@pytest.mark.parametrize(
+    "why", [("no-driver", "driver version"), ("no-device", "no CUDA-capable device")]
+)
+def test_where_the_library_cannot_run_it_is_refused_before_anything_is_stored(
+    operator: FakeOperator,
+    tree: Path,
+    gpu_box: GpuBox,
+    asked: dict[str, Any],
+    why: tuple[str, str],
+) -> None:
+    gpu_box.switch(why[0])
+    with pytest.raises(WorkerFailed, match=rf"BOX_UNSUITABLE.*{why[1]}") as failed:
+        operator.create(tree, **{"codec": "ans", **asked})
+    assert "--codec zstd" in failed.value.error["hint"]
+    assert not operator.store.objects
+
+
+def test_auto_falls_back_where_the_library_cannot_run(
+    operator: FakeOperator, tree: Path, gpu_box: GpuBox
+) -> None:
+    gpu_box.switch("no-driver")
+    result = operator.create(tree, dryRun=True)
+    assert result["choice"]["codec"] == "zstd"
 
 
 def test_without_nvcomp_it_is_refused_before_anything_is_stored(

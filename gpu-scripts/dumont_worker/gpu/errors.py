@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-FaultKind = Literal["start", "crash", "hang", "memory", "library", "protocol", "mismatch", "off"]
+FaultKind = Literal[
+    "start", "unable", "crash", "hang", "memory", "library", "protocol", "mismatch", "off"
+]
+"""`unable`: the library says that it cannot run on this box, now or later."""
 
 
 class GpuFault(Exception):

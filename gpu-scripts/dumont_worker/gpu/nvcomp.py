@@ -22,6 +22,7 @@ LENGTH_MAX = 64 << 20
 _TYPES = {"u1": "|u1", "f2": "<f2", "f4": "<f4"}
 KINDS = (*_TYPES, "zstd")
 """What a buffer may be coded as: ANS of bytes, halves or floats; a plain zstd frame."""
+_UNABLE = ("driver version is insufficient", "no cuda-capable device", "no kernel image")
 _NO_MEMORY = ("out of memory", "memoryallocation", "badalloc", "failed to allocate")
 
 
@@ -31,6 +32,8 @@ class Nvcomp:
     def __init__(self, directory: str, device: int) -> None:
         with _faults():
             self._module = load(directory)
+            # It imports anywhere; the first array asks the driver.
+            self._module.as_array(bytes(16))
         self.library = Library.found_in(directory, self._module.__cuda_version__)
         self._device = device
         self._codecs: dict[str, Any] = {}
@@ -90,10 +93,10 @@ def load(directory: str) -> Any:
     sys.modules["nvidia"] = space
     module: Any = importlib.import_module("nvidia.nvcomp")
     if ".".join(str(module.__version__).split(".")[:2]) != ".".join(PINNED.split(".")[:2]):
-        raise GpuFault("start", f"nvCOMP {module.__version__} instead of {PINNED}")
+        raise GpuFault("unable", f"nvCOMP {module.__version__} instead of {PINNED}")
     strange = [path for path in _mapped() if not path.startswith(os.path.realpath(directory))]
     if strange:
-        raise GpuFault("start", f"another nvCOMP was loaded: {strange[0]}")
+        raise GpuFault("unable", f"another nvCOMP was loaded: {strange[0]}")
     return module
 
 
@@ -122,6 +125,8 @@ def _faults() -> Iterator[None]:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}"[:500]
+        if isinstance(error, ImportError) or any(sign in text.lower() for sign in _UNABLE):
+            raise GpuFault("unable", text) from error
         short = isinstance(error, MemoryError) or any(
             sign in text.lower().replace("_", "") for sign in _NO_MEMORY
         )

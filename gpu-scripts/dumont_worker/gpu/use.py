@@ -1,6 +1,8 @@
 """Whether, with which codec and on which GPUs a create codes chunks."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import WorkerError
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from .payload import GpuCodecName
 
 GPU_CODECS: "tuple[GpuCodecName, ...]" = ("gzstd", "ans")
+
+_PATIENCE = 20.0
 
 
 class GpuUse(NamedTuple):
@@ -47,6 +51,37 @@ def gpu_use(
         key=lambda device: -device.free,
     )
     return GpuUse(codec, directory, native, tuple(device.ordinal for device in suitable))
+
+
+def require_able(use: GpuUse, check: Callable[[], None]) -> None:
+    """Starts nvCOMP once; raises BOX_UNSUITABLE where it says that it cannot run here.
+
+    Whatever else goes wrong may go well the next time, and a run falls back from it. `check` raises
+    when nobody waits for the answer any more.
+    """
+    from .child import GpuProcess  # noqa: PLC0415 - it brings what only they need
+    from .errors import GpuFault  # noqa: PLC0415
+
+    faults: list[GpuFault] = []
+    setting = use.setting(0)
+
+    def start() -> None:
+        try:
+            GpuProcess(replace(setting, start=min(_PATIENCE, setting.start), room=4096)).close()
+        except GpuFault as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+        check()
+    if faults and faults[0].kind == "unable":
+        raise _unsuitable(
+            use.codec,
+            faults[0].message,
+            "use --codec zstd, which restores anywhere, or a box with a GPU and driver for nvCOMP",
+        )
 
 
 def _unsuitable(codec: "GpuCodecName", reason: str, remedy: str) -> WorkerError:
