@@ -53,7 +53,8 @@ class ParityDesk:
         """Warns, once for each object, that something of it was made again."""
         if key not in self._told:
             self._told.add(key)
-            words = "missing or damaged in the store; what was needed of it was made from parity"
+            words = "missing or damaged in the store; what was needed of it was made from parity: "
+            words += "dumont snapshot repair makes it whole"
             self._link.warn("rebuilt", key.encode(), words)
 
     def index_object(self, wanted: ObjectRef, error: WorkerError) -> BytesLike:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .entry import PACK_MAX, Entry, Json
+from .entry import PACK_MAX, Entry
 from .errors import integrity
 from .index import check_header, compressed, first_line, json_line, json_lines, read_pin
 from .native import BytesLike
@@ -82,8 +82,10 @@ def decode_groups(data: bytes, snapshot: str) -> list[Group]:
     return groups
 
 
-def read_group(line: Json) -> Group:
+def read_group(line: object) -> Group:
     """Reads one group; raises INTEGRITY."""
+    if not isinstance(line, dict):
+        raise integrity("a group that is no object")
     members = _several(line.get("members"), _MEMBER, MEMBERS_MOST)
     parity = _several(line.get("parity"), _PARITY, PARITY_MOST)
     longest = max(one.length for one in members)

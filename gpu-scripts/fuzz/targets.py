@@ -26,6 +26,7 @@ from dumont_worker.index import IndexReader, decode_packs, read_chunks, read_seg
 from dumont_worker.journal import Journal
 from dumont_worker.mounts import parse_mountinfo
 from dumont_worker.native import blake3
+from dumont_worker.parity_groups import decode_groups
 from dumont_worker.planes import WIDTHS, decode_planes
 from dumont_worker.quick_entry import quick_entry
 from dumont_worker.seal import HEADER as SEAL_HEADER
@@ -189,6 +190,29 @@ def _pack_seeds() -> list[bytes]:
     ]
 
 
+def _groups(data: bytes) -> None:
+    for packed in (gzip.compress(data, 1), data):
+        groups = _refusing(_DAMAGE, lambda packed=packed: decode_groups(packed, _SNAPSHOT))  # type: ignore[misc]
+        keys: set[str] = set()
+        for group in groups or ():  # type: ignore[attr-defined]
+            _insist(0 < len(group.members) <= 16 and 0 < len(group.parity) <= 4, "a group")
+            for one in group.objects:
+                _insist(
+                    re.fullmatch(r"[a-z]+/[\w-]+/[\w-]+", one.key) is not None, "a key elsewhere"
+                )
+                _insist(0 < one.length <= 32 << 20, "length of an object")
+                _insist(one.key not in keys, "an object twice")
+                keys.add(one.key)
+
+
+def _group_seeds() -> list[bytes]:
+    listed = next((_FIXTURES / "format-1-parity").glob("index/*/groups")).read_bytes()
+    plain = re.sub(
+        rb'"snapshot":"[^"]*"', f'"snapshot":"{_SNAPSHOT}"'.encode(), gzip.decompress(listed)
+    )
+    return [plain, listed]
+
+
 def _byte_string(data: bytes) -> None:
     try:
         value = json.loads(data)
@@ -307,6 +331,8 @@ def _journal(data: bytes) -> None:
                 for pack in journal.packs:
                     _insist(type(pack.length) is int and pack.length > 0, "length of a pack")
                     protocol.encode("earlier", packs=[pack.key, pack.length, pack.pin_value])
+                for group in journal.groups:
+                    protocol.encode("earlier", packs=[one.fields() for one in group.objects])
             finally:
                 journal.close()
 
@@ -326,7 +352,10 @@ def _journal_seeds() -> list[bytes]:
         "hash": "63" * 32,
         "spans": [[0, "72" * 32, 5, 7]],
     }
-    return ["\n".join((run, json.dumps(pack), json.dumps(file))).encode()]
+    member = {"key": pack["key"], "length": 1000, "pin": {"kind": "crc32", "value": "OuWuBA=="}}
+    parity = member | {"key": "parity/20261123T140200Z-k3f7qz/3-0-0"}
+    group = {"group": {"members": [member], "parity": [parity]}}
+    return ["\n".join((run, *map(json.dumps, (pack, group, file)))).encode()]
 
 
 def _mounts(data: bytes) -> None:
@@ -360,6 +389,7 @@ TARGETS = (
     Target("planes", lambda: _payloads(True), _planes),
     Target("index", lambda: _plain_lines("[0-9]"), _index),
     Target("packs", _pack_seeds, _packs),
+    Target("groups", _group_seeds, _groups),
     Target(
         "byte-string",
         lambda: [b'"a b"', b'{"b64":"/wBh"}', b'"\\ud83d\\ude00"', b'["a",{"b64":"//79"}]'],

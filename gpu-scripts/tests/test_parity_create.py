@@ -4,12 +4,13 @@ import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from fake_operator import FakeStore, Fault, WorkerFailed
 from parity_rig import MIB, SEED, ParityOperator, check_groups, groups_of, noise, packs_of
+from processes import processes_of, resident
 from sealing import SealedStore
 
 from dumont_worker.errors import WorkerError
@@ -207,3 +208,17 @@ def test_sums_are_planned_for() -> None:
         assert held <= memory - (64 + 8 * rows) * MIB, f"seed {SEED}"
         assert plan.pack_size <= LARGEST_PACK
     assert plan_memory(1 << 30, 8, 2, parity=0) == plan_memory(1 << 30, 8, 2)
+
+
+def test_a_create_with_parity_stays_within_its_memory(store, tmp_path) -> None:
+    tree = noise(tmp_path / "tree", 70)
+    limit, peak = 330 * MIB, 0
+    with ParityOperator(store, tmp_path / "private") as operator:
+        operator.start_create(tree, memory=limit, parts=16, parity=4, codec="none")
+        done = Event()
+        answer: list[Any] = []
+        Thread(target=lambda: (answer.append(operator.wait()), done.set())).start()
+        while not done.wait(0.01):
+            peak = max(peak, sum(map(resident, processes_of(operator.process.pid))))
+    assert answer[0]["parity"]["unprotected"] == 0
+    assert limit / 4 < peak < limit

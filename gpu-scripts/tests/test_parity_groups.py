@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dumont_worker.errors import WorkerError
-from dumont_worker.parity_groups import Group, Stored, decode_groups, encode_groups
+from dumont_worker.parity_groups import Group, Stored, decode_groups, encode_groups, read_group
 
 SNAPSHOT = "20261123T140200Z-k3f7qz"
 PIN = {"kind": "crc32", "value": "AAAAAA=="}
@@ -86,6 +86,13 @@ def many(make: Callable[..., dict[str, Any]], count: int, kind: str) -> list[dic
 def test_a_list_that_makes_no_sense_is_refused(line: dict[str, Any]) -> None:
     with pytest.raises(WorkerError) as failure:
         decode_groups(listed(line), SNAPSHOT)
+    assert failure.value.code == "INTEGRITY"
+
+
+@pytest.mark.parametrize("value", [None, 7, "group", [told(0)], {}])
+def test_what_is_no_group_is_refused(value: object) -> None:
+    with pytest.raises(WorkerError) as failure:
+        read_group(value)
     assert failure.value.code == "INTEGRITY"
 
 
