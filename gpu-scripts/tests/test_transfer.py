@@ -82,6 +82,58 @@ def test_retries_end(store: FakeStore) -> None:
     assert store.puts[KEY] == transfer.ATTEMPTS
 
 
+class Outage:
+    """A flag that is never set; its waits pass on a clock of their own, by which the store fails."""
+
+    def __init__(self, store: FakeStore, kind: Any, seconds: float) -> None:
+        self.now = 0.0
+        self._store = store
+        self._until = seconds
+        store.faults += [Fault("PUT", kind, 10_000), Fault("GET", kind, 10_000)]
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0
+        if self.now >= self._until:
+            self._store.faults.clear()
+        return False
+
+
+@pytest.mark.parametrize("kind", ["busy", "error", "cut"])
+def test_an_outage_of_seconds_is_waited_for(
+    store: FakeStore, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_LONGEST_WAIT", 15.0)
+    outage = Outage(store, kind, 6)
+    assert transfer.put(signed_put(store), [BODY], None, outage).kind == "stored"
+    assert 6 <= outage.now < 60
+
+
+@pytest.mark.parametrize("kind", ["busy", "error", "cut"])
+def test_an_outage_of_minutes_is_told_within_one(
+    store: FakeStore, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_LONGEST_WAIT", 15.0)
+    outage = Outage(store, kind, 600)
+    with pytest.raises(WorkerError) as failure:
+        transfer.put(signed_put(store), [BODY], None, outage)
+    assert failure.value.code == ("UNREACHABLE" if kind == "cut" else "STORE_BUSY")
+    assert 10 < outage.now < 60
+
+
+def test_a_download_waits_for_no_more_than_an_upload(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_LONGEST_WAIT", 15.0)
+    store.objects[KEY] = BODY
+    outage = Outage(store, "busy", 600)
+    with pytest.raises(WorkerError, match="503"):
+        transfer.get(store.sign("GET", KEY, {}), (0, 9), None, None, outage)
+    assert 10 < outage.now < 60
+
+
 def test_a_store_without_room_is_not_asked_again(store: FakeStore) -> None:
     store.faults.append(Fault("PUT", "full", 100))
     with pytest.raises(WorkerError, match="no space left") as failure:
