@@ -96,7 +96,7 @@ would end with.`
 
   private async wake(
     id: string,
-    {coldUnlock, store}: Pick<BoxService, 'coldUnlock' | 'store'>,
+    {coldUnlock, stateDir, store}: Pick<BoxService, 'coldUnlock' | 'stateDir' | 'store'>,
     {providers}: Settings,
   ): Promise<readonly Finding[]> {
     const {checkWake} = await import('../lib/checkup/check-wake.js')
@@ -108,7 +108,8 @@ would end with.`
       const standard = providers.standard ?? 'vast'
       const {provider, what} = await findWakeAccount(id, {standard}, store, this.signal)
       const account = await openProvider(provider, providers, {clock: systemClock})
-      const findings = await checkWake(what, {...reopening, provider: account, store}, this.signal)
+      const waking = {...reopening, provider: account, stateDir, store}
+      const findings = await checkWake(what, waking, this.signal)
       return findings.map((finding) => ({...finding, what: `wake: ${finding.what}`}))
     } catch (error) {
       return [bad('wake', error)]

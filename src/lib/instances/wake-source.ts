@@ -4,6 +4,8 @@ import {isProviderError} from '../providers/provider-error.js'
 import type {Instance, Spec} from '../providers/provider.js'
 import {lineagesOf} from '../snapshots/lineages.js'
 import {surveyManifests, type StoredManifest} from '../snapshots/manifests.js'
+import {findRollbacks} from '../snapshots/operator-memory.js'
+import {memoryOf} from '../snapshots/removal.js'
 import {resolveSnapshot} from '../snapshots/resolve-snapshot.js'
 import {untrusted} from '../untrusted.js'
 import type {InstanceService} from './instance-service.js'
@@ -19,12 +21,12 @@ export interface WakeSource {
   readonly old: Instance | undefined
   /** Undefined when the store holds none: then the instance can only be started. */
   readonly stored: StoredManifest | undefined
-  /** The newest of its lineage, when that is another. */
+  /** The newest of its lineage, when that is another; also one that this machine has seen and the store hides. */
   readonly newer: string | undefined
 }
 
 /** All that is needed to look, and not to act. */
-export type VendorAndStore = Pick<InstanceService, 'provider' | 'store'>
+export type VendorAndStore = Pick<InstanceService, 'provider' | 'stateDir' | 'store'>
 
 /** Finds record and snapshot for what the operator named: an instance of this account, or a snapshot. */
 export async function findWakeSource(
@@ -44,10 +46,15 @@ export async function findWakeSource(
     : await oldInstance(record?.instance.id ?? what, service, signal)
   const isInstance = record !== undefined || (old !== undefined && old.phase !== 'gone')
   const wanted = snapshot ?? record?.snapshot?.id ?? (isInstance ? undefined : what)
+  const memory = await memoryOf(service, signal)
   const survey = await surveyManifests(store, signal)
   const stored = wanted === undefined ? undefined : resolveSnapshot(survey, wanted)
   const lineage = lineagesOf(survey.readable).find(({id}) => id === stored?.manifest.lineage)
-  const newer = lineage && lineage.head.id !== stored?.id ? lineage.head.id : undefined
+  const rollbacks = memory
+    ? await findRollbacks(memory, survey.readable, ({id}) => id === lineage?.id)
+    : []
+  const newest = rollbacks[0]?.seen.snapshot ?? lineage?.head.id
+  const newer = newest === stored?.id ? undefined : newest
   const name = record?.instance ?? {...asInstance, id: isInstance ? what : (stored?.id ?? what)}
   return {
     name: {provider: name.provider, account: name.account, id: name.id},

@@ -8,6 +8,8 @@ import {reconcile} from '../../../src/lib/instances/reconcile.js'
 import type {WakeRequest} from '../../../src/lib/instances/wake-request.js'
 import {exitCodeOfWake, wake} from '../../../src/lib/instances/wake.js'
 import {offer, SPEC} from './fake-vendor.js'
+import {openOperatorMemory} from '../../../src/lib/snapshots/operator-memory.js'
+import {openRepository} from '../../../src/lib/store/repository.js'
 import {hibernateRequest, InstanceWorld, wakeRequest} from './instance-world.js'
 
 let world: InstanceWorld
@@ -52,6 +54,21 @@ describe('waking', () => {
       successors: [{id: machine?.instance.id}],
     })
     expect(await recordOf(machine?.instance.id)).toMatchObject({state: 'running', from: {id}})
+  })
+
+  test('refuses an older snapshot when the store hides the newest that this machine has seen', async () => {
+    const {snapshot} = await sleepOn()
+    const {lineage, sequence} = snapshot
+    const repository = await openRepository(world.store, {create: false})
+    const memory = openOperatorMemory(world.service().stateDir, repository?.id ?? '?')
+    const seen = {label: 'x', lineage, sequence: sequence + 1, snapshot: '20991231T000000Z-hidden'}
+    await memory.remember(seen)
+    await expect(run()).rejects.toMatchObject({
+      code: 'INSTANCE_BUSY',
+      message: expect.stringContaining(seen.snapshot),
+    })
+    expect(live()).toEqual([])
+    expect((await run({snapshot: snapshot.id, fork: true})).kind).toBe('woken')
   })
 
   test('by the id of the snapshot is the same as by the instance', async () => {
