@@ -83,7 +83,7 @@ def test_retries_end(store: FakeStore) -> None:
 
 
 class Outage:
-    """A flag that is never set; its waits pass on a clock of their own, by which the store fails."""
+    """A flag that is never set; its waits pass on a clock of their own, and so does the trouble."""
 
     def __init__(self, store: FakeStore, kind: Any, seconds: float) -> None:
         self.now = 0.0
