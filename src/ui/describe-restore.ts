@@ -21,6 +21,8 @@ export interface RestoreAnswer {
   readonly seconds: number
   readonly warnings: HostRestore['warnings']
   readonly failed: number
+  /** Files that changed while they were saved. */
+  readonly torn: number
   readonly hosts: readonly object[]
 }
 
@@ -31,6 +33,7 @@ export function restoreAnswer({
   label,
   lineage,
   seconds,
+  torn,
 }: RestoreSummary): RestoreAnswer {
   const done = hosts.filter((host) => host.ok)
   const sum = (of: (host: HostRestore) => number): number =>
@@ -46,6 +49,7 @@ export function restoreAnswer({
     rawBytes: sum(({bytes}) => bytes.raw),
     seconds,
     storedBytes: sum(({bytes}) => bytes.fetched),
+    torn,
     warnings: joined(done.map(({warnings}) => warnings)),
   }
 }
@@ -78,9 +82,13 @@ function hostAnswer(outcome: HostOutcome): object {
 }
 
 /** The verdict of `snapshot restore`, box by box. */
-export function describeRestore({hosts, id, seconds}: RestoreSummary): string {
+export function describeRestore({hosts, id, seconds, torn}: RestoreSummary): string {
   const lines = hosts.flatMap((outcome) => (outcome.ok ? restored(outcome) : lost(outcome)))
-  return [`${id} · ${duration(seconds * 1000)}`, ...lines].join('\n')
+  const flaw =
+    torn > 0
+      ? [`${torn} files changed while they were saved, and come back as they were read then (torn)`]
+      : []
+  return [`${id} · ${duration(seconds * 1000)}`, ...lines, ...flaw].join('\n')
 }
 
 function restored(outcome: HostOutcome & {readonly ok: true}): readonly string[] {

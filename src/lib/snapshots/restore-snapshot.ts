@@ -30,6 +30,8 @@ export interface RestoreSummary {
   readonly hosts: readonly HostOutcome[]
   /** Entries that could not be brought back, on all boxes. */
   readonly failed: number
+  /** Files that changed while they were saved: they come back as they were read, which may be no state they ever had. */
+  readonly torn: number
   readonly seconds: number
 }
 
@@ -76,6 +78,7 @@ export async function restoreSnapshot(
     label,
     hosts: outcomes,
     failed: outcomes.reduce((sum, outcome) => sum + (outcome.ok ? outcome.failed : 0), 0),
+    torn: manifest.counts.torn,
     seconds: (service.clock.now() - begun) / 1000,
   }
 }

@@ -351,6 +351,7 @@ function restored(id: string, host: string): RestoreSummary {
       },
     ],
     failed: 0,
+    torn: 0,
     seconds: 1,
   }
 }
