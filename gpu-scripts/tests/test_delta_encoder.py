@@ -4,15 +4,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dumont_worker import delta
 from dumont_worker.base_reader import BaseReader, Bases
+from dumont_worker.codecs.base import Encoded as Coded
 from dumont_worker.create_messages import Base, Standing
 from dumont_worker.delta_encoder import DeltaEncoder, Made
 from dumont_worker.entry import CHUNK_MAX
-from dumont_worker.frame import decode_frame
+from dumont_worker.frame import decode_frame, encode_frame
 from dumont_worker.native import blake3
+from dumont_worker.planes import encode_planes
 
 LEAST = 64 << 10
 # NaNs with payloads of both signs, infinities, denormals, both zeros, the extremes.
@@ -120,6 +124,40 @@ def test_whatever_the_bytes_are_only_what_comes_back_is_kept(
         return
     assert length >= LEAST
     assert encoded.back(encoded.made, encoded.stored) == raw
+
+
+def spoilt(data: bytes) -> bytes:
+    at = 2 * len(data) // 3
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("step", ["difference", "planes", "frame"])
+def test_what_a_step_spoils_is_not_kept(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = tensor(1, "fp32", 4 * LEAST)
+    raw = (base + 1).tobytes()
+    difference, planes, frame = delta.difference, encode_planes, encode_frame
+
+    def spoil_difference(one: Any, *rest: Any) -> memoryview:
+        found = difference(one, *rest)
+        return memoryview(spoilt(bytes(found))) if len(one) == len(raw) else found
+
+    def spoil_planes(one: Any, *rest: Any) -> Coded:
+        # Coded without an error, and yet another chunk: only the hash tells.
+        return planes(spoilt(bytes(one)) if len(one) == len(raw) else one, *rest)
+
+    def spoil_frame(*parts: Any) -> tuple[bytes, ...]:
+        return (spoilt(b"".join(frame(*parts))),)
+
+    module = "dumont_worker.delta_encoder"
+    if step == "difference":
+        monkeypatch.setattr(delta, "difference", spoil_difference)
+    elif step == "planes":
+        monkeypatch.setattr(f"{module}.encode_planes", spoil_planes)
+    else:
+        monkeypatch.setattr(f"{module}.encode_frame", spoil_frame)
+    assert Encoded(raw, 4, base.tobytes()).made is None
+    monkeypatch.undo()
+    assert Encoded(raw, 4, base.tobytes()).made is not None
 
 
 def test_of_several_bases_the_nearest_is_taken() -> None:

@@ -163,6 +163,13 @@ def test_a_base_that_is_not_the_one_named_is_noticed(base: bytes) -> None:
         decode_frame(differing("xor"), blake3(CHANGED), len(CHANGED), find_base=lambda _: base)
 
 
+@pytest.mark.parametrize("base", [b"?" + BASE[1:], BASE[:-1]])
+def test_a_base_that_is_wrongly_taken_for_proven_is_noticed(base: bytes) -> None:
+    what = (differing("xor"), blake3(CHANGED), len(CHANGED))
+    with pytest.raises(WorkerError, match=r"not the chunk's|has changed"):
+        decode_frame(*what, find_base=lambda _: base, base_is_proven=True)
+
+
 def test_a_difference_alone_is_nothing() -> None:
     assert "not at hand" in refused(differing("ordered"), CHANGED).message
 
