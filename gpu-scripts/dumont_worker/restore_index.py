@@ -102,6 +102,8 @@ def fetch_object(link: Link, urls: Urls, wanted: ObjectRef, kind: Kind) -> bytes
 
     WorkerError INTEGRITY when it is another, and cannot be made again.
     """
+    if not 0 < wanted.length <= OBJECT_MAX:
+        raise integrity(f"{wanted.key} has an impossible length")
     try:
         data: BytesLike = _fetched(link, urls, wanted)
     except WorkerError as error:
@@ -112,8 +114,6 @@ def fetch_object(link: Link, urls: Urls, wanted: ObjectRef, kind: Kind) -> bytes
 
 
 def _fetched(link: Link, urls: Urls, wanted: ObjectRef) -> memoryview:
-    if not 0 < wanted.length <= OBJECT_MAX:
-        raise integrity(f"{wanted.key} has an impossible length")
     for _ in range(RENEWALS):
         try:
             span = (0, wanted.length - 1)
