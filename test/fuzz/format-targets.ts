@@ -12,6 +12,7 @@ import type {ByteString} from '../../src/lib/format/byte-string.js'
 import {CHUNK_MAX, CODECS, TRANSFORMS} from '../../src/lib/format/chunk-record.js'
 import {decodeEntry, isPlainPath} from '../../src/lib/format/entry.js'
 import {decodeFrame, parseFrameHeader} from '../../src/lib/format/frame.js'
+import {MOST_MEMBERS, MOST_PARITY, parseGroupList} from '../../src/lib/format/group-list.js'
 import {type IndexLine, readIndex} from '../../src/lib/format/index-reader.js'
 import {parseLine} from '../../src/lib/format/json-lines.js'
 import {encodeManifest, manifestKey, parseManifest} from '../../src/lib/format/manifest.js'
@@ -163,6 +164,41 @@ const packs: Target = {
   },
 }
 
+const PIN = {kind: 'crc32', value: 'AAAAAA=='}
+const grouped = (key: string, length = 9) => ({key, length, pin: PIN})
+const GROUP = {
+  group: 0,
+  members: [grouped(`packs/${GOLDEN}/0-0-1`), grouped(`index/${GOLDEN}/0`, 5)],
+  parity: [grouped(`parity/${GOLDEN}/0-1-1`), grouped(`parity/${GOLDEN}/0-2-1`)],
+}
+
+const groups: Target = {
+  name: 'groups',
+  seeds: () => [
+    Buffer.from(
+      [{kind: 'groups', format: 1, snapshot: GOLDEN}, GROUP]
+        .map((line) => `${JSON.stringify(line)}\n`)
+        .join(''),
+    ),
+  ],
+  async run(input) {
+    const list = await refusing(DAMAGE, () => parseGroupList(gzipSync(input, {level: 1}), GOLDEN))
+    const all = (list ?? []).flatMap(({members, parity}) => {
+      insist(members.length >= 1 && members.length <= MOST_MEMBERS, 'members')
+      insist(parity.length >= 1 && parity.length <= MOST_PARITY, 'parity')
+      return [...members, ...parity]
+    })
+    insist(new Set(all.map(({key}) => key)).size === all.length, 'an object twice')
+    for (const {key, length} of all)
+      insist(
+        /^(?:packs|parity|index)\/[A-Za-z0-9-]+\/[A-Za-z0-9-]+$/.test(key) &&
+          length > 0 &&
+          length <= 1 << 25,
+        "a group's object",
+      )
+  },
+}
+
 const gzip: Target = {
   name: 'gzip',
   seeds: () => snapshots.map((id) => object(manifestOf(id).index.packs.key)),
@@ -259,6 +295,7 @@ export const FORMAT_TARGETS = [
   planes,
   index,
   packs,
+  groups,
   gzip,
   manifest,
   byteString,

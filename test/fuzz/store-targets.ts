@@ -149,7 +149,7 @@ const objects: Target = {
     const marks = await refusing(['INTEGRITY', 'FORMAT_NEWER'], () => readMarks(store))
     for (const mark of marks?.marks ?? []) {
       insist(
-        mark.keys.every((key) => isRemovable(key) && /^(?:packs|index)\//.test(key)),
+        mark.keys.every((key) => isRemovable(key) && /^(?:packs|parity|index)\//.test(key)),
         'a mark on something else',
       )
       insist(Number.isFinite(mark.since), 'a mark without a time')

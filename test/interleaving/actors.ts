@@ -45,8 +45,19 @@ const REQUEST: CreateSnapshotRequest = {
   acceptRollback: false,
 }
 
-/** Takes a snapshot of these files as createSnapshot does, but with a worker that is at hand; `left`: of an earlier run. */
-export function creates(name: string, files: Files, left: readonly SignedObject[] = []): Actor {
+/** What else a create may be given. */
+interface CreateOptions {
+  /** Of an earlier run. */
+  readonly left?: readonly SignedObject[]
+  readonly parity?: number
+}
+
+/** Takes a snapshot of these files as createSnapshot does, but with a worker that is at hand. */
+export function creates(
+  name: string,
+  files: Files,
+  {left = [], parity = 0}: CreateOptions = {},
+): Actor {
   return {
     name,
     async run({acknowledge, code, service}) {
@@ -57,7 +68,7 @@ export function creates(name: string, files: Files, left: readonly SignedObject[
       const choice = chooseLineage(known)
       const journal = left.map(({key, length, pin}): PackRecord => ({key, length, pin}))
       const context = {
-        request: REQUEST,
+        request: {...REQUEST, parity},
         service,
         box: {
           session: {label: 'root@gpu1:22', isLocal: false},

@@ -1,6 +1,6 @@
 import type {Break} from './code.js'
 import type {Scene} from './explore.js'
-import {deletion, dueMarks, longIdle} from './scenes.js'
+import {deletion, dueMarks, longIdle, parity} from './scenes.js'
 
 /** A way to get the order of things wrong, and where that loses something. */
 export interface BrokenOrder {
@@ -66,6 +66,17 @@ const orders: readonly (readonly [
         to: 'const needed = new Set<string>()\n  const unneeded',
       },
     ],
+  ],
+  [
+    'a sweep that does not know what groups need',
+    [
+      {
+        file: 'needed-objects.ts',
+        from: 'groups.flatMap(({members, parity}) => [...members, ...parity])',
+        to: '[...groups.splice(0), ...named].filter(() => false)',
+      },
+    ],
+    {scene: parity, preemptions: 1},
   ],
   [
     'a sweep that does not wait',

@@ -37,7 +37,7 @@ test.each(brokenOrders.map((order) => [order.name, order] as const))(
   async (name, {breaks, preemptions, scene}) => {
     const broken = await brokenCode(name, breaks)
     const found = await explore(scene, broken, {preemptions, points: SHARED, runs: 3000})
-    expect(found.loss?.what).toMatch(/^snapshots\/.* needs (?:index|packs)\/|is gone$/u)
+    expect(found.loss?.what).toMatch(/^snapshots\/.* needs (?:index|packs|parity)\/|is gone$/u)
   },
 )
 

@@ -27,18 +27,35 @@ export function findLoss(run: Run): string | undefined {
 /** Objects that the manifest under this key needs and that are gone or others. */
 export function damageOf(world: World, key: string): string | undefined {
   const manifest = parseManifest(bytesOf(world, key), key)
-  const {packs, segments} = manifest.index
-  for (const {key: needed} of [...segments, packs])
+  const {groups, packs, segments} = manifest.index
+  for (const {key: needed} of [...segments, packs, ...(groups ? [groups] : [])])
     if (!isWhole(world, needed)) return `${key} needs ${needed}`
-  for (const {key: needed} of packsIn(world, packs.key))
+  const grouped = groups ? groupedIn(world, groups.key) : []
+  for (const {key: needed} of [...packsIn(world, packs.key), ...grouped])
     if (!isWhole(world, needed)) return `${key} needs ${needed}`
   return undefined
 }
 
+interface Keyed {
+  readonly key: string
+}
+
 /** Keys in a list of packs. */
-export function packsIn(world: World, list: string): {readonly key: string}[] {
+export function packsIn(world: World, list: string): Keyed[] {
+  return linesIn(world, list).map((line) => line as Keyed)
+}
+
+/** Keys of all members and parity objects in a list of groups. */
+export function groupedIn(world: World, list: string): Keyed[] {
+  return linesIn(world, list).flatMap((line) => {
+    const {members, parity} = line as Readonly<Record<'members' | 'parity', readonly Keyed[]>>
+    return [...members, ...parity]
+  })
+}
+
+function linesIn(world: World, list: string): unknown[] {
   const lines = gunzipSync(bytesOf(world, list)).toString('utf8').trimEnd().split('\n').slice(1)
-  return lines.map((line) => JSON.parse(line) as {readonly key: string})
+  return lines.map((line) => JSON.parse(line) as unknown)
 }
 
 function bytesOf(world: World, key: string): Uint8Array {

@@ -64,6 +64,20 @@ const longCreate: Scene = {
   leaps: [25 * HOUR, 61 * MINUTE],
 }
 
+export const parity: Scene = {
+  name: 'a create that keeps parity of what is deleted meanwhile, and a sweep',
+  begin: after(
+    creates('first', {a: 'apple', b: 'banana'}, {parity: 1}),
+    creates('second', {a: 'apple', c: 'cherry'}, {parity: 1}),
+  ),
+  actors: (world) => [
+    creates('create', {a: 'apple', c: 'cherry', d: 'date'}, {parity: 1}),
+    removes('delete', ...idsIn(world)),
+    sweeps('sweep'),
+  ],
+  leaps: [25 * HOUR, 61 * MINUTE],
+}
+
 export const longIdle: Scene = {
   name: 'a create that finds nothing new and takes more than a day, a deletion, and a sweep',
   begin: after(...TWO),
@@ -82,6 +96,7 @@ export const scenes: readonly Scene[] = [
   twoPrunes,
   dueMarks,
   longCreate,
+  parity,
   longIdle,
 ]
 
@@ -98,7 +113,7 @@ function resumed(world: World): Actor {
         },
       ]
     : []
-  return creates('create', {a: 'apple', b: 'banana'}, signed)
+  return creates('create', {a: 'apple', b: 'banana'}, {left: signed})
 }
 
 /** The world after these, one after the other, each a minute later. */

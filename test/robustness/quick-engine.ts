@@ -3,7 +3,7 @@ import {parseManifest} from '../../src/lib/format/manifest.js'
 import {creates, prunes, removes, REPOSITORY, sweeps, type Actor} from '../interleaving/actors.js'
 import {alone} from '../interleaving/alone.js'
 import type {Code} from '../interleaving/code.js'
-import {damageOf, packsIn} from '../interleaving/loss.js'
+import {damageOf, groupedIn, packsIn} from '../interleaving/loss.js'
 import {shortHash, World, type Fault} from '../interleaving/model-store.js'
 import {Run} from '../interleaving/run.js'
 import {hashOf} from '../lib/snapshots/good-worker.js'
@@ -82,7 +82,8 @@ export class QuickEngine {
         prune: 1,
         sweep: 2,
       })
-      if (what === 'create') return creates(`create ${name}`, files)
+      if (what === 'create')
+        return creates(`create ${name}`, files, {parity: this.#dice.one([0, 1, 2])})
       if (what === 'prune') return prunes(`prune ${name}`, {last: 3 + this.#dice.below(3)})
       if (what === 'delete') return removes(`delete ${name}`, this.#dice.one(ids))
       return sweeps(`sweep ${name}`)
@@ -186,7 +187,7 @@ export class QuickEngine {
     const id = this.#model.size > 0 ? this.#dice.one([...this.#model.keys()]) : undefined
     if (id === undefined) return
     const key = `snapshots/${id}.json`
-    const {packs, segments} = parseManifest(
+    const {groups, packs, segments} = parseManifest(
       this.#world.objects.get(key)?.bytes ?? Buffer.alloc(0),
       key,
     ).index
@@ -194,6 +195,7 @@ export class QuickEngine {
       ...packsIn(this.#world, packs.key).map((pack) => pack.key),
       packs.key,
       ...segments.map((segment) => segment.key),
+      ...(groups ? [groups.key, ...groupedIn(this.#world, groups.key).map((one) => one.key)] : []),
     ]
     const victim = this.#dice.one(needed)
     const held = this.#world.objects.get(victim)
