@@ -28,7 +28,8 @@ from gpu_checks.settled import settled
 
 OK, WRONG, NO_GPU = 0, 1, 2
 SECONDS = 540
-CODEC_SECONDS, CPU_SECONDS, QUESTION_SECONDS = 120, 60, 60
+CODEC_SHARE, CPU_SHARE, QUESTION_SHARE = 2 / 9, 1 / 9, 1 / 9
+"""Of all seconds, what a step may take at most; together it is more, for few take as much."""
 _WORDS: dict[int, ways.Way] = {1: "words", 2: "words", 4: "words"}
 _PLANES: dict[int, ways.Way] = {1: "words", 2: "planes", 4: "planes"}
 
@@ -129,8 +130,11 @@ def _equip(options: argparse.Namespace, own: Path) -> None:
 
 def _measure(options: argparse.Namespace, report: Report, device: int) -> None:
     samples: Samples = {}
+    all_of = options.seconds
     length = options.mebibytes << 20
-    report.step("samples", CPU_SECONDS, lambda: samples.update(samples_of(options.files, length)))
+    report.step(
+        "samples", all_of * CPU_SHARE, lambda: samples.update(samples_of(options.files, length))
+    )
     with_gpu = (options.nvcomp, options.native, device)
     codecs: list[Json] = report.found.setdefault("codecs", [])
     for label, run in (
@@ -140,17 +144,17 @@ def _measure(options: argparse.Namespace, report: Report, device: int) -> None:
     ):
         codecs.append({"codec": label} | run.told)
         run.told = codecs[-1]
-        report.step(label, CODEC_SECONDS, lambda run=run: run.there_and_back(samples))  # type: ignore[misc]
+        report.step(label, all_of * CODEC_SHARE, lambda run=run: run.there_and_back(samples))  # type: ignore[misc]
     table: list[Json] = report.found.setdefault("cpu", [])
-    report.step("cpu", CPU_SECONDS, lambda: on_cpu(table, samples))
+    report.step("cpu", all_of * CPU_SHARE, lambda: on_cpu(table, samples))
     answers: Json = report.found.setdefault("questions", {})
-    shared = [str(device), str(length), options.nvcomp, options.native or "", options.other or ""]
+    shared = [str(length), options.nvcomp, options.native or "", options.other or ""]
     for name in options.only or QUESTIONS:
 
         def ask(name: str = name) -> None:
-            answers[name] = answer_to([name, *shared], report.left(QUESTION_SECONDS))
+            answers[name] = answer_to([name, *shared], device, report.left(all_of * QUESTION_SHARE))
 
-        report.step(f"question {name}", 2 * QUESTION_SECONDS, ask)
+        report.step(f"question {name}", 2 * all_of * QUESTION_SHARE, ask)
 
 
 def _judge(report: Report) -> int:

@@ -15,13 +15,17 @@ from .report import Json
 _DYING = 5.0
 
 
-def answer_to(arguments: Sequence[str], seconds: float) -> Json:
+def answer_to(arguments: Sequence[str], device: int, seconds: float) -> Json:
     """Asks in a process of its own; gives what was told, and under `failed` why no more was."""
     program = Path(__file__).resolve().parents[1] / "gpu_check.py"
     command = [sys.executable, "-E", "-s", str(program), "ask", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=gpu_environment()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
+            env=gpu_environment(device),
         )
         failed = None
         try:

@@ -18,19 +18,16 @@ SORTS = {"bf16": 2, "fp16": 2, "fp32": 4, "fp8": 1}
 class Gpu:
     """nvCOMP as a GPU process has it, and as the questions need it besides."""
 
-    def __init__(self, directory: str, native: str | None, device: int, most: int) -> None:
+    def __init__(self, directory: str, native: str | None, most: int) -> None:
         self.native = native
-        self.device = device
         self.most = most
         """Bytes to ask with at a time, where it does not matter how many."""
-        self.wrapped = nvcomp.Nvcomp(directory, device)
+        self.wrapped = nvcomp.Nvcomp(directory)
         self.module = sys.modules["nvidia.nvcomp"]
 
     def codec(self, kind: str, **more: Any) -> Any:
         """A codec with other arguments than the worker's."""
-        return self.module.Codec(
-            **{**nvcomp.codec_arguments(self.module, kind, self.device), **more}
-        )
+        return self.module.Codec(**{**nvcomp.codec_arguments(self.module, kind), **more})
 
     def on_device(self, *buffers: bytes) -> Any:
         """A batch on the device."""

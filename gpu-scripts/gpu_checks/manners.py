@@ -48,7 +48,7 @@ def forms(gpu: Gpu) -> Answers:
     yield "container", bytes(made[0].cpu())[:16].hex()
     yield (
         "codec without algorithm decodes",
-        said(lambda: waited(gpu.module.Codec(device_id=gpu.device).decode(made))),
+        said(lambda: waited(gpu.module.Codec(device_id=0).decode(made))),
     )
     large = data * 17
     # Wrong calls come last, and one that takes the context with it takes only those behind it.
@@ -116,7 +116,7 @@ def other_build(gpu: Gpu, other: str) -> Answers:
     data = parts_of(weights("bf16", 8 * MIB), MIB)
     ours = gpu.wrapped.encode("f2", data)
     # Two libraries of one name do not live in one process.
-    process = GpuProcess(GpuSetting(other, gpu.native, gpu.device))
+    process = GpuProcess(GpuSetting(other, gpu.native))
     try:
         put, get = process.area.asked.put, process.area.answer.get
         made = process.items({"do": "encode", "items": [["f2", *put(one)] for one in data]}, 8)

@@ -28,11 +28,11 @@ MAY_DIE = ("forms", "damaged", "cut short", "after a fault")
 def answer(arguments: Sequence[str]) -> None:
     """Answers one question, a JSON array of name and answer a line, and ends this process.
 
-    Arguments: NAME DEVICE MOST NVCOMP NATIVE OTHER, the last two may be empty.
+    Arguments: NAME MOST NVCOMP NATIVE OTHER, the last two may be empty.
     """
-    name, device, most, directory, native, other = arguments
+    name, most, directory, native, other = arguments
     sys.path[:0] = [native] if native else []
-    gpu = Gpu(directory, native or None, int(device), int(most))
+    gpu = Gpu(directory, native or None, int(most))
     more = (other,) if name == "other build" else ()
     for told in QUESTIONS[name](gpu, *more):
         print(json.dumps(told), flush=True)

@@ -68,7 +68,7 @@ def copies(gpu: Gpu) -> Answers:
     area = Area.make(len(data))
     memory = area.asked.whole
     memory[:] = data
-    pinned = pin(memory, gpu.device)
+    pinned = pin(memory)
     yield "pinned", pinned
     for size in sizes:
         there = "pinned" if pinned else "shared"

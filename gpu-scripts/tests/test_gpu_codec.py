@@ -350,10 +350,30 @@ def test_only_what_is_needed_of_the_environment_reaches_the_library(
         monkeypatch.setenv(name, "x")
     for name, value in kept.items():
         monkeypatch.setenv(name, value)
-    found = gpu_environment()
+    found = gpu_environment(0)
     assert kept.items() <= found.items()
     assert not {name for name in found if name.startswith(("NVCOMP_", "LD_PRE", "LD_AU", "AWS"))}
     assert "PYTHONPATH" not in found
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_second_gpu_is_used_as_the_first_is(fake: Path) -> None:
+    with Run(fake, device=1) as run:
+        assert assert_right_or_nothing(CHUNKS, run.codec.encode(CHUNKS)) == 4
+        assert run.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "seen"),
+    [(None, 0, None), (None, 2, "2"), ("3,GPU-7", 0, "3,GPU-7"), ("3, GPU-7", 1, "GPU-7")],
+)
+def test_a_process_sees_none_but_its_own_gpu(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, device: int, seen: str | None
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu_environment(device).get("CUDA_VISIBLE_DEVICES") == seen
 
 
 @pytest.mark.parametrize("switch", ["", "hang@encode", "hang@decode"])

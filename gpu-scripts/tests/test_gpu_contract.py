@@ -97,7 +97,7 @@ def test_it_is_found_beside_packages_that_would_hide_it(wheel: str, tmp_path: Pa
 def test_every_codec_of_ours_is_known_down_to_its_last_keyword(wheel: str) -> None:
     body = """
         for kind in KINDS:
-            arguments = codec_arguments(m, kind, 0)
+            arguments = codec_arguments(m, kind)
             print(said(lambda: m.Codec(**arguments)))
             for name in arguments:
                 wrong = {name + "x": value for name, value in arguments.items()}

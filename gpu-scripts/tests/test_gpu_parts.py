@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumont_worker.codecs import zstd
@@ -29,6 +29,7 @@ from dumont_worker.gpu.payload import (
     take_apart,
 )
 from dumont_worker.gpu.pinning import pin
+from dumont_worker.gpu.use import gpu_use
 from dumont_worker.gpu.ways import Way
 from dumont_worker.gpu.zstd_frame import with_content_size
 from dumont_worker.native import zstd as zstd_module
@@ -151,7 +152,7 @@ LOCKING = [
 def test_shared_memory_is_locked_whole_in_the_context_of_the_library() -> None:
     area = Area.make(4096)
     driver = Driver()
-    assert pin(area.answer.whole, 0, driver)
+    assert pin(area.answer.whole, driver)
     assert driver.calls == LOCKING
     assert driver.locked == 4096
     area.close()
@@ -160,7 +161,7 @@ def test_shared_memory_is_locked_whole_in_the_context_of_the_library() -> None:
 @pytest.mark.parametrize("failing", LOCKING)
 def test_memory_that_cannot_be_locked_is_used_as_it_is(failing: str) -> None:
     driver = Driver(failing)
-    assert not pin(memoryview(bytearray(100)), 0, driver)
+    assert not pin(memoryview(bytearray(100)), driver)
     assert driver.calls == LOCKING[: LOCKING.index(failing) + 1]
 
 
@@ -221,6 +222,7 @@ def test_small_chunks_are_left_to_the_cpu(length: int) -> None:
     assert lay_out(bytes(length), None, "gzstd") is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(TRANSFORMS), st.integers(1, 400))
 def test_nonsense_is_a_fault_or_taken_apart_within_its_bounds(
     payload: bytes, transform: str, length: int
@@ -246,6 +248,7 @@ def unsized(data: bytes) -> bytes:
     return bytes(compressor.compress(data) + compressor.flush())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=5000).map(lambda data: data * 9))
 def test_a_frame_without_a_size_gets_one(data: bytes) -> None:
     frame = unsized(data)
@@ -296,6 +299,16 @@ def test_gpus_are_told_apart_by_what_nvcomp_needs() -> None:
     assert best([good, old]) == good
     assert refusal([good, old]) is None
     assert refusal([old]) is not None
+
+
+def test_engines_take_the_gpus_that_will_do_in_turn_the_freest_first() -> None:
+    found = [
+        Device(0, "T4", "550.1", 16 << 30, 2 << 30, "7.5"),
+        Device(1, "P100", "550.1", 16 << 30, 15 << 30, "6.0"),
+        Device(2, "L4", "550.1", 24 << 30, 20 << 30, "8.9"),
+    ]
+    use = gpu_use("ans", str(Path(__file__).parent / "fake_nvcomp"), None, found)
+    assert [use.setting(engine).device for engine in range(4)] == [2, 0, 2, 0]
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,17 @@ class GpuSetting:
     patience: float = 30.0
 
 
-def gpu_environment() -> dict[str, str]:
-    """The whitelisted environment of a GPU process."""
+def gpu_environment(device: int) -> dict[str, str]:
+    """The whitelisted environment of a GPU process, for which its GPU is the first there is.
+
+    Arrays are made on the first, whichever a codec is made for.
+    """
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return engine_environment() | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} | kept
+    found = engine_environment() | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} | kept
+    if device > 0:
+        names = found.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(device + 1)))).split(",")
+        found["CUDA_VISIBLE_DEVICES"] = names[device].strip() if device < len(names) else ""
+    return found
 
 
 class GpuProcess:
@@ -60,7 +67,6 @@ class GpuProcess:
                     "lifeline": self._lifeline[0],
                     "room": setting.room,
                     "directory": setting.directory,
-                    "device": setting.device,
                 },
                 setting.start,
             )
@@ -116,7 +122,7 @@ class GpuProcess:
                     stdout=2,
                     cwd="/",
                     pass_fds=[theirs.fileno(), self.area.descriptor, self._lifeline[0]],
-                    env=gpu_environment(),
+                    env=gpu_environment(setting.device),
                 )
             except OSError as error:
                 ours.close()

@@ -27,15 +27,17 @@ _NO_MEMORY = ("out of memory", "memoryallocation", "badalloc", "failed to alloca
 
 
 class Nvcomp:
-    """One GPU of this process. Raises GpuFault, `memory` when less at a time may go through."""
+    """The first GPU that this process sees.
 
-    def __init__(self, directory: str, device: int) -> None:
+    Raises GpuFault, `memory` when less at a time may go through.
+    """
+
+    def __init__(self, directory: str) -> None:
         with _faults():
             self._module = load(directory)
             # It imports anywhere; the first array asks the driver.
             self._module.as_array(bytes(16))
         self.library = Library.found_in(directory, self._module.__cuda_version__)
-        self._device = device
         self._codecs: dict[str, Any] = {}
 
     def encode(self, kind: str, buffers: Sequence[BytesLike]) -> list[bytes]:
@@ -51,9 +53,7 @@ class Nvcomp:
     def _codec(self, kind: str) -> Any:
         codec = self._codecs.get(kind)
         if codec is None:
-            codec = self._codecs[kind] = self._module.Codec(
-                **codec_arguments(self._module, kind, self._device)
-            )
+            codec = self._codecs[kind] = self._module.Codec(**codec_arguments(self._module, kind))
         return codec
 
     def _on_device(self, buffers: Sequence[BytesLike]) -> Any:
@@ -70,15 +70,15 @@ class Nvcomp:
         return [_bytes_of(batch[index]) for index in range(count)]
 
 
-def codec_arguments(module: Any, kind: str, device: int) -> dict[str, Any]:
+def codec_arguments(module: Any, kind: str) -> dict[str, Any]:
     """Gives every keyword that a codec is made with."""
     kinds = module.BitstreamKind
     if kind == "zstd":
         # RAW: a buffer becomes one frame that any zstd reads.
-        return {"algorithm": "Zstd", "device_id": device, "bitstream_kind": kinds.RAW}
+        return {"algorithm": "Zstd", "device_id": 0, "bitstream_kind": kinds.RAW}
     return {
         "algorithm": "ANS",
-        "device_id": device,
+        "device_id": 0,
         "bitstream_kind": kinds.NVCOMP_NATIVE,
         "data_type": _TYPES[kind],
         "uncomp_chunk_size": BLOCK,

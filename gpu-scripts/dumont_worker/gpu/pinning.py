@@ -6,8 +6,8 @@ from typing import Any
 _PORTABLE = 1
 
 
-def pin(memory: memoryview, device: int, driver: Any = None) -> bool:
-    """Locks writable memory for the context of a GPU, for good; False where the driver will not.
+def pin(memory: memoryview, driver: Any = None) -> bool:
+    """Locks writable memory for the first GPU, for good; False where the driver will not.
 
     `driver` is NVIDIA's libcuda.
     """
@@ -20,7 +20,7 @@ def pin(memory: memoryview, device: int, driver: Any = None) -> bool:
     # The primary context is the one that the library works in.
     return not (
         cuda.cuInit(0)
-        or cuda.cuDeviceGet(ctypes.byref(handle), device)
+        or cuda.cuDeviceGet(ctypes.byref(handle), 0)
         or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), handle)
         or cuda.cuCtxSetCurrent(context)
         or cuda.cuMemHostRegister_v2(start, ctypes.c_size_t(len(memory)), _PORTABLE)

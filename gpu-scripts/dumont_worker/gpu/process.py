@@ -62,10 +62,10 @@ def _hang_on(lifeline: int) -> None:
 class _Server:
     def __init__(self, start: Message) -> None:
         self._area = Area.of(start["area"], start["room"])
-        self.gpu = Nvcomp(start["directory"], start["device"])
+        self.gpu = Nvcomp(start["directory"])
         if PINNED:
             for half in (self._area.asked, self._area.answer):
-                pin(half.whole, start["device"])
+                pin(half.whole)
         self._deeds: dict[str, Callable[[list[list[Any]]], list[Any]]] = {
             "encode": self._encode,
             "encode all": self._encode_all,

@@ -270,6 +270,7 @@ class Codec:
             raise RuntimeError("Unable to cast Python instance")
         _touch_cuda()
         _fires("codec")
+        self._device = kwargs.get("device_id", 0)
         self._native = (
             kwargs.get("bitstream_kind", BitstreamKind.NVCOMP_NATIVE) is BitstreamKind.NVCOMP_NATIVE
         )
@@ -288,12 +289,18 @@ class Codec:
         pass
 
     def encode(self, source: Any, out: Any = None, compression_config: Any = None) -> Any:
-        return _each(source, "encode", self._encode_one)
+        return _each(source, "encode", self._here(self._encode_one))
 
     def decode(
         self, source: Any, data_type: str = "", out: Any = None, decompression_config: Any = None
     ) -> Any:
-        return _each(source, "decode", self._decode_one)
+        return _each(source, "decode", self._here(self._decode_one))
+
+    def _here(self, code: Any) -> Any:
+        # Arrays lie on the current device, which is the first that the process sees.
+        if self._device:
+            raise RuntimeError("an array that lies on another device than the codec's")
+        return code
 
     def _encode_one(self, raw: bytes) -> bytes:
         if not self._native:
