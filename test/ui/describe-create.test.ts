@@ -34,6 +34,16 @@ describe('the answer of a create', () => {
     expect(lines).toHaveLength(2)
   })
 
+  test('says what parity it has, and what of it was sent', () => {
+    const parity = {bytes: 64e6, groups: 3, kept: 1, unprotected: 0}
+    expect(describeCreate({...SUMMARY, parity})).toMatch(
+      /\nparity for 3 groups, 64\.0 MB of it new$/u,
+    )
+    expect(describeCreate({...SUMMARY, parity: {...parity, unprotected: 2}})).toMatch(
+      /new; 2 packs have none$/u,
+    )
+  })
+
   test('says in one line what auto took and why', () => {
     const codec = {codec: 'zstd', why: 'zstd: the uplink is the limit (118 MB/s)'}
     expect(describeCreate({...SUMMARY, codec})).toMatch(

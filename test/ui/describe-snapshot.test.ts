@@ -55,6 +55,16 @@ test('show says which library and what kind of machine a snapshot needs', () => 
   expect(describeSnapshot({...manifest, nvidia: null})).not.toContain('nvCOMP')
 })
 
+test('list and show say what parity takes', () => {
+  const {manifest} = manifestOf(ID)
+  const groups = {key: `index/${ID}/groups`, length: 1, sha256: '0'.repeat(64)}
+  const index = {...manifest.index, groups}
+  const own = {...manifest, bytes: {...manifest.bytes, parity: 64e6}, index}
+  expect(describeList([own])).toMatch(/ parity 64\.0 MB$/u)
+  expect(describeSnapshot(own)).toMatch(/^parity +yes; 64\.0 MB of it written/mu)
+  expect(describeSnapshot(manifest)).not.toMatch(/^parity/mu)
+})
+
 test('a list of none is no line', () => {
   expect(describeList([])).toBe('')
 })

@@ -5,6 +5,8 @@ import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
 import type {ParityGroup} from '../../../src/lib/format/group-list.js'
 import {manifestKey, parseManifest, type Manifest} from '../../../src/lib/format/manifest.js'
+import {proveSnapshot} from '../../../src/lib/instances/snapshot-proof.js'
+import type {ReceiptService} from '../../../src/lib/instances/receipt-terms.js'
 import {repairable} from '../../../src/lib/snapshots/stored-objects.js'
 import {verifySnapshot, type VerifyLevel} from '../../../src/lib/snapshots/verify-snapshot.js'
 import {verifySnapshots} from '../../../src/lib/snapshots/verify-snapshots.js'
@@ -161,6 +163,26 @@ describe('a snapshot with parity', () => {
     expect(text).toMatch(/all \d+ files can come back whole/)
     expect(text).toMatch(/dumont snapshot repair ID/)
     expect(text).not.toMatch(/--salvage/)
+  })
+})
+
+describe('a receipt', () => {
+  const proof = (level: VerifyLevel) =>
+    proveSnapshot(service() as unknown as ReceiptService, {
+      level,
+      manifest,
+      sample: 1,
+      sampleBytes: 1e9,
+    })
+
+  test('asks for every pack itself, whatever parity could give back', async () => {
+    await drop(member(0))
+    expect((await proof('listed')).refusals).toMatchObject([{rule: 'packs'}])
+  })
+
+  test('asks for no parity', async () => {
+    await drop(parity(0), `index/${ID}/groups`)
+    expect((await proof('decoded')).refusals).toEqual([])
   })
 })
 
