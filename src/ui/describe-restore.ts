@@ -88,7 +88,15 @@ export function describeRestore({hosts, id, seconds, torn}: RestoreSummary): str
     torn > 0
       ? [`${torn} files changed while they were saved, and come back as they were read then (torn)`]
       : []
-  return [`${id} · ${duration(seconds * 1000)}`, ...lines, ...flaw].join('\n')
+  const rebuilt = hosts.some(
+    (outcome) => outcome.ok && (outcome.warnings.byCode['rebuilt'] ?? 0) > 0,
+  )
+  const advice = rebuilt
+    ? [
+        `part of it is lost in the store and was made again: dumont snapshot repair ${id} --host BOX`,
+      ]
+    : []
+  return [`${id} · ${duration(seconds * 1000)}`, ...lines, ...flaw, ...advice].join('\n')
 }
 
 function restored(outcome: HostOutcome & {readonly ok: true}): readonly string[] {

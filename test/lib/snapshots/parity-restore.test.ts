@@ -6,6 +6,7 @@ import {restoreSnapshot} from '../../../src/lib/snapshots/restore-snapshot.js'
 import type {BoxService} from '../../../src/lib/snapshots/service.js'
 import {readGroups} from '../../../src/lib/snapshots/stored-index.js'
 import type {GrantedUrl, OperatorMessage} from '../../../src/lib/worker/requests.js'
+import {describeRestore} from '../../../src/ui/describe-restore.js'
 import {ScriptedWorker} from '../../support/scripted-worker.js'
 import {keysFor} from '../../support/store-keys.js'
 import {benchTop, type BenchTop} from './bench-top.js'
@@ -46,7 +47,7 @@ async function restore(id: string, keys: readonly string[], raw?: boolean) {
           worker.say({type: 'fetch', id: 1, keys: [...keys], ...(raw && {raw})})
           heard.urls = (await worker.hears('reply')).urls ?? []
         }
-        worker.say({type: 'result', to: request.id, ...RESULT})
+        return worker.say({type: 'result', to: request.id, ...RESULT})
       })
       return worker.session()
     },
@@ -70,6 +71,7 @@ describe('a restore of a snapshot with parity', () => {
     const {id, manifest} = await begin()
     const {request, summary} = await restore(id, [])
     expect(request?.groups).toEqual(manifest.index.groups)
+    expect(describeRestore(summary)).toContain(`dumont snapshot repair ${id}`)
     expect(summary).toMatchObject({failed: 0, hosts: [{warnings: {byCode: {rebuilt: 1}}}]})
   })
 

@@ -6,7 +6,6 @@ import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
 import type {ParityGroup} from '../../../src/lib/format/group-list.js'
 import {manifestKey, parseManifest, type Manifest} from '../../../src/lib/format/manifest.js'
 import {proveSnapshot} from '../../../src/lib/instances/snapshot-proof.js'
-import type {ReceiptService} from '../../../src/lib/instances/receipt-terms.js'
 import {repairable} from '../../../src/lib/snapshots/stored-objects.js'
 import {verifySnapshot, type VerifyLevel} from '../../../src/lib/snapshots/verify-snapshot.js'
 import {verifySnapshots} from '../../../src/lib/snapshots/verify-snapshots.js'
@@ -168,7 +167,7 @@ describe('a snapshot with parity', () => {
 
 describe('a receipt', () => {
   const proof = (level: VerifyLevel) =>
-    proveSnapshot(service() as unknown as ReceiptService, {
+    proveSnapshot(service(), {
       level,
       manifest,
       sample: 1,
