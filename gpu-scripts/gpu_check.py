@@ -67,6 +67,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arch", default=None, help="with --fetch: of the machine, such as x86_64")
     parser.add_argument("--nvcomp", help="directory that holds nvCOMP already")
     parser.add_argument("--native", help="directory with the worker's helpers and numpy")
+    parser.add_argument("--cuda13", action="store_true", help="get the build for CUDA 13 as well")
     parser.add_argument("--other", help="another build of the same release, to read each other's")
     parser.add_argument("--mebibytes", type=int, default=256, help="of each sort of data")
     parser.add_argument("--only", action="append", help="this question alone; may be repeated")
@@ -82,8 +83,9 @@ def _fetch(options: argparse.Namespace) -> int:
     there = ["--implementation", "cp", "--python-version", python]
     there += [part for name in glibc for part in ("--platform", name)]
     try:
-        for wanted in wheels.pins(arch, python).values():
-            wheels.fetch(wanted, options.fetch, there)
+        for purpose, wanted in wheels.pins(arch, python).items():
+            if purpose != wheels.CUDA13 or options.cuda13:
+                wheels.fetch(wanted, options.fetch, there)
     except wheels.Missing as missing:
         print(missing, file=sys.stderr)
         return WRONG
@@ -113,12 +115,13 @@ def _check(options: argparse.Namespace, report: Report, own: Path) -> int:
 
 def _equip(options: argparse.Namespace, own: Path) -> None:
     """Unpacks what was not given; raises Missing."""
-    if options.nvcomp and options.native:
+    if options.nvcomp and options.native and not options.cuda13:
         return
     wanted = wheels.here()
     if options.nvcomp is None:
         print("NVIDIA's nvCOMP is used under NVIDIA's own licence", file=sys.stderr)
-    for purpose, name in (("nvcomp", "nvcomp"), ("helpers", "native")):
+    places = [(wheels.NVCOMP, "nvcomp"), (wheels.HELPERS, "native")]
+    for purpose, name in [*places, *([(wheels.CUDA13, "other")] if options.cuda13 else [])]:
         if getattr(options, name) is None:
             folder = options.wheels
             if folder is None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 PINS = Path(__file__).resolve().parents[1] / "requirements"
 _PIN = re.compile(r"^([\w.-]+)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
 _PIP_SECONDS = 180
-NVCOMP, HELPERS = "nvcomp", "helpers"
+NVCOMP, HELPERS, CUDA13 = "nvcomp", "helpers", "cuda13"
 
 
 class Missing(Exception):
@@ -44,11 +44,17 @@ def pins(machine: str, python: str) -> dict[str, list[Pin]]:
         if pin.name not in ("pyfastcdc", "typing-extensions")
     ]
     numpy = [pin._replace(module="numpy") for pin in _read(f"numpy-{tag}")]
-    return {NVCOMP: _read(f"nvcomp-{machine}"), HELPERS: [*helpers, *numpy]}
+    return {
+        NVCOMP: _read(f"nvcomp-{machine}"),
+        HELPERS: [*helpers, *numpy],
+        CUDA13: _read(f"cuda13-{machine}", Path(__file__).parent, may_lack=True),
+    }
 
 
-def _read(name: str) -> list[Pin]:
-    file = PINS / f"{name}.txt"
+def _read(name: str, folder: Path = PINS, *, may_lack: bool = False) -> list[Pin]:
+    file = folder / f"{name}.txt"
+    if may_lack and not file.exists():
+        return []
     if not file.exists():
         raise Missing(f"nothing is pinned for {name}: use Python 3.10 to 3.14 on x86_64 or aarch64")
     return [Pin(*found) for found in _PIN.findall(file.read_text())]

@@ -186,6 +186,9 @@ def test_every_python_of_a_box_has_its_pins(machine: str, python: str) -> None:
         "nvidia-libnvcomp-cu12",
     }
     assert {"blake3", "numpy"} <= {pin.name for pin in found[wheels.HELPERS]}
+    # The other build is there to compare with, where somebody asks for it.
+    other = {pin.name for pin in found[wheels.CUDA13]}
+    assert other == ({"nvidia-nvcomp-cu13", "nvidia-libnvcomp-cu13"} if "x86" in machine else set())
 
 
 def test_another_python_is_told_which_will_do() -> None:
