@@ -55,18 +55,18 @@ export class Commands {
   async killed(argv: readonly string[]): Promise<Outcome> {
     const running = startDumont(['snapshot', ...argv, '--json'], this.#surroundings())
     const pid = running.child.pid ?? 0
-    let hasEnded = false
-    const ended = running.ended.finally(() => (hasEnded = true))
     // Half of the time it is let go on until there is more to kill.
     const looks = this.#dice.isWithin(0.5) ? 1000 : 0
-    for (let look = 0; look < looks && !hasEnded && workersOf(pid).length === 0; look++)
+    for (let look = 0; look < looks; look++) {
+      if (running.child.exitCode !== null || workersOf(pid).length > 0) break
       await sleep(20)
-    await Promise.race([sleep(this.#dice.below(looks > 0 ? 1500 : 2500)), ended])
+    }
+    await Promise.race([sleep(this.#dice.below(looks > 0 ? 1500 : 2500)), running.ended])
     const family = familyOf(pid)
     const [victims, role] = this.#victims(family)
     const alive = victims.filter((each) => commandLine(each).length > 0)
     for (const each of alive) process.kill(each, 'SIGKILL')
-    const outcome = await ended
+    const outcome = await running.ended
     if (alive.length > 0 && outcome.code !== 0) this.#tally.add(`fault: ${role} killed`)
     const left = await whoStays(family)
     if (left.length > 0) throw new Error(`still running: ${left.join('\n')}`)

@@ -20,6 +20,7 @@ export type Fault =
       readonly kind: 'status'
       readonly status: number
       readonly code?: string
+      readonly message?: string
       readonly headers?: Record<string, string>
     }
   /** The announced length stays, the connection ends early. */
@@ -58,7 +59,7 @@ export interface FaultyProxy {
   readonly endpoint: string
   readonly requests: readonly SeenRequest[]
   inject(rule: FaultRule): void
-  /** Forgets rules and requests. */
+  /** Forgets rules and requests; connections of requests that stall are reset. */
   clear(): void
   close(): Promise<void>
 }
@@ -76,6 +77,7 @@ class Proxy implements FaultyProxy {
   readonly #target: URL
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #stalled = new Set<ServerResponse>()
   #rules: {rule: FaultRule; skip: number; times: number}[] = []
 
   constructor(target: URL) {
@@ -100,6 +102,8 @@ class Proxy implements FaultyProxy {
   clear(): void {
     this.#rules = []
     this.requests.length = 0
+    for (const response of this.#stalled) reset(response)
+    this.#stalled.clear()
   }
 
   async close(): Promise<void> {
@@ -112,7 +116,11 @@ class Proxy implements FaultyProxy {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const fault = this.#faultFor(request)
     this.requests.push({method: request.method ?? '', path: request.url ?? '', fault: fault?.kind})
-    if (fault?.kind === 'stall') return void request.resume()
+    if (fault?.kind === 'stall') {
+      this.#stalled.add(response)
+      response.once('close', () => this.#stalled.delete(response))
+      return void request.resume()
+    }
     if (fault?.kind === 'status') return answer(request, response, fault)
     this.#forward(request, response, fault)
   }
@@ -211,10 +219,15 @@ function spoil(
 function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  {status, code = 'InternalError', headers = {}}: Extract<Fault, {kind: 'status'}>,
+  {
+    status,
+    code = 'InternalError',
+    headers = {},
+    message = 'injected',
+  }: Extract<Fault, {kind: 'status'}>,
 ): void {
   request.resume().on('end', () => {
-    const body = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>injected</Message></Error>`
+    const body = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`
     response
       .writeHead(status, {'content-type': 'application/xml', ...headers})
       .end(request.method === 'HEAD' ? '' : body)
