@@ -13,6 +13,7 @@ import InstanceWake from '../../src/commands/instance/wake.js'
 import SnapshotDelete from '../../src/commands/snapshot/delete.js'
 import SnapshotList from '../../src/commands/snapshot/list.js'
 import SnapshotPrune from '../../src/commands/snapshot/prune.js'
+import SnapshotRepair from '../../src/commands/snapshot/repair.js'
 import SnapshotTranscode from '../../src/commands/snapshot/transcode.js'
 import {run} from '../support/run.js'
 
@@ -192,6 +193,7 @@ describe('without a key', () => {
   // Nobody listens there, and no vendor is set up: whoever goes there first fails otherwise.
   const box = ['--host', 'root@127.0.0.1:1']
   const writers: readonly (readonly [string, Parameters<typeof run>[0], readonly string[]])[] = [
+    ['snapshot repair', SnapshotRepair, ['latest', ...box]],
     ['snapshot transcode', SnapshotTranscode, ['latest', ...box]],
     ['snapshot delete', SnapshotDelete, ['latest', '--yes']],
     ['snapshot prune', SnapshotPrune, ['--keep-last', '1', '--yes']],
