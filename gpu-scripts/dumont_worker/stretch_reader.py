@@ -49,12 +49,8 @@ class StretchReader:
         self._hasher = BlockHasher(self._at)
         self._bases = stretch.bases
         self._base_reader = BaseReader(stretch.base_files)
-        # What has relatives is soon needed again, as a base or for its sample.
-        self._direct = (
-            not any(stretch.bases)
-            and takes_direct(fd)
-            and not is_cached(fd, self._span.start, self._span.end)
-        )
+        # What has relatives is hardly needed again, and leaves the cache to what they differ from.
+        self._direct = takes_direct(fd) and not is_cached(fd, self._span.start, self._span.end)
 
     def close(self) -> None:
         """Closes the files of bases."""
