@@ -57,14 +57,23 @@ export class RepairDesk {
 
   /** Part of a damaged pack is worth more than nothing. Not under the caller's signal, which may be what ended the repair. */
   async putBack(): Promise<void> {
-    const {report, store} = this.#options
-    for (const [key, bytes] of this.#removed) {
-      const signal = AbortSignal.timeout(PUT_BACK_MS)
-      if (await store.head(key, signal)) continue
-      await store.put(key, bytes, {}, signal)
-      report({kind: 'note', message: `${key} was put back as it was, damaged`})
-    }
+    for (const [key, bytes] of this.#removed)
+      await this.#putBack(key, bytes).catch((error: unknown) =>
+        this.#options.report({
+          kind: 'warning',
+          code: 'put-back',
+          message: `${key}, damaged, could not be put back: ${error instanceof Error ? error.message : String(error)}`,
+        }),
+      )
     this.#removed.clear()
+  }
+
+  async #putBack(key: string, bytes: Uint8Array): Promise<void> {
+    const {report, store} = this.#options
+    const signal = AbortSignal.timeout(PUT_BACK_MS)
+    if (await store.head(key, signal)) return
+    await store.put(key, bytes, {}, signal)
+    report({kind: 'note', message: `${key} was put back as it was, damaged`})
   }
 
   #known({key = '', kind, length, pin}: ObjectToSign): StoredObject {

@@ -321,6 +321,22 @@ test('a lock that keeps a damaged object is told as such, after what was missing
   expect(await store.inner.head(member(1))).toBeDefined()
 })
 
+test('what cannot be put back is told, and hides no other failure', async () => {
+  await spoil(member(0))
+  rotten = [0]
+  act = async (worker, key) => {
+    await worker.sign(objectOf(key))
+    store.before = () => {
+      throw new DumontError('UNREACHABLE', 'the store does not answer')
+    }
+    worker.say({type: 'error', to: 1, code: 'WORKER', message: 'out of order'})
+  }
+  await expect(repair({level: 'stored'})).rejects.toMatchObject({message: 'out of order'})
+  expect(events).toContainEqual(
+    expect.objectContaining({code: 'put-back', message: expect.stringContaining(member(0))}),
+  )
+})
+
 test('interrupted in the middle, it leaves what was damaged where it was', async () => {
   const damaged = await spoil(member(0))
   rotten = [0]
