@@ -13,7 +13,8 @@ const env = {
   DUMONT_ROBUSTNESS_MINUTES: values.minutes,
   ...(values.seed === undefined ? {} : {DUMONT_ROBUSTNESS_SEED: values.seed}),
 }
-const tests = `test/robustness/${values.only}`
-const argv = ['npm', 'run', '--silent', 'test:cli', '--', '--runInBand', tests]
+// Outages in real time are part of it.
+const tests = [`test/robustness/${values.only}`, ...(values.only ? [] : ['test/e2e/resume-store'])]
+const argv = ['npm', 'run', '--silent', 'test:cli', '--', '--runInBand', ...tests]
 const {code} = await run(argv, {cwd: ROOT, env, minutes: 2 * Number(values.minutes) + 30})
 process.exitCode = code

@@ -103,7 +103,6 @@ whereS3Is('while the store fails', () => {
     ['is too busy', {kind: 'status', status: 503, code: 'SlowDown'}],
     ['fails', {kind: 'status', status: 500, code: 'InternalError'}],
     ['resets connections', {kind: 'cut-request', afterBytes: 0}],
-    ['stalls', {kind: 'stall'}],
   ])(
     'a create that gave up while the store %s for minutes completes later',
     async (_what, fault) => {
