@@ -76,7 +76,8 @@ whereS3Is('after an accident of the box the same command', () => {
       execFileSync('prlimit', ['--pid', String(pid), '--as=1000000'])
     accidents.proxy.clear()
     const {code, stderr} = await running.ended
-    expect([69, 70, 75]).toContain(code)
+    // It may be done before it needs any.
+    expect([0, 69, 70, 75]).toContain(code)
     expect(stderr).not.toMatch(/Traceback/u)
     expect(await whoStays(family)).toEqual([])
     await accidents.goesOn()
