@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
 import {execFileSync} from 'node:child_process'
-import {mkdir, readdir, writeFile} from 'node:fs/promises'
+import {mkdir, readdir, utimes, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {mountTmpfs, testWithMount} from '../e2e/mounts.js'
 import {ROOT} from '../e2e/dumont.js'
@@ -39,20 +39,28 @@ describe('the temporary directory of a run', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  test('is removed by the next run when its own was killed', async () => {
-    // The highest process id that a kernel hands out is lower.
-    await mkdir(join(folder, 'dumont-run-4999999-x'))
-    await mkdir(join(folder, `dumont-run-${process.pid}-x`))
-    await writeFile(join(folder, 'of-others'), '')
+  const YESTERDAY = Date.now() / 1000 - 86_400
+  /** The highest process id that a kernel hands out is lower. */
+  const GONE = 4_999_999
+
+  test('is removed by a later run when its own was killed', async () => {
+    for (const name of [`dumont-run-${GONE}-x`, `dumont-run-${process.pid}-x`, 'of-others']) {
+      await mkdir(join(folder, name))
+      await utimes(join(folder, name), YESTERDAY, YESTERDAY)
+    }
+    await mkdir(join(folder, `dumont-run-${GONE}-young`))
     run()
-    expect(await readdir(folder)).toEqual([`dumont-run-${process.pid}-x`, 'of-others'])
+    expect((await readdir(folder)).toSorted()).toEqual(
+      [`dumont-run-${GONE}-young`, `dumont-run-${process.pid}-x`, 'of-others'].toSorted(),
+    )
   })
 
   testWithMount('stays, and is named, while something is mounted in it', async () => {
-    const abandoned = join(folder, 'dumont-run-4999999-x')
+    const abandoned = join(folder, `dumont-run-${GONE}-x`)
     const mounted = join(abandoned, 'with space')
     await mkdir(mounted, {recursive: true})
     mountTmpfs(mounted)
+    await utimes(abandoned, YESTERDAY, YESTERDAY)
     try {
       await writeFile(join(mounted, 'precious'), '')
       expect(run()).toContain(`LEFT: ${abandoned}, for something is mounted at ${mounted}`)
