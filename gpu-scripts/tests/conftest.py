@@ -59,3 +59,14 @@ def tree(tmp_path: Path) -> Path:
     (root / "text.txt").write_bytes(b"all work and no play\n" * 100_000)
     (root / "small").write_bytes(b"x")
     return root
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Some twenty chunks in four files, and a file that shares those of another."""
+    root = tmp_path / "large"
+    root.mkdir()
+    for number in range(4):
+        (root / f"{number}.bin").write_bytes(weights(6 * MIB, number))
+    (root / "twin.bin").write_bytes((root / "0.bin").read_bytes())
+    return root

@@ -15,7 +15,7 @@ SMI = "0, GPU-1, NVIDIA H100 80GB HBM3, 570.86.15, 81559, 81000, 9.0"
 class GpuBox:
     """A directory with the fake nvCOMP, and its switches."""
 
-    def __init__(self, root: Path, program: Path) -> None:
+    def __init__(self, root: Path, program: Path = PACKAGE) -> None:
         self._root, self.program = root, program
         self.nvcomp = Path(shutil.copytree(FAKE, root / "nvcomp"))
         tools = root / "tools"

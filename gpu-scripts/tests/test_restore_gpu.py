@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fake_operator import FakeOperator, FakeStore, WorkerFailed, restore_of
-from gpu_box import GpuBox, weights
+from gpu_box import GpuBox
 from processes import is_running, processes_of, wait_until
 from sealing import SealedStore
 
@@ -37,17 +37,6 @@ def calls_of(box: GpuBox, place: str) -> list[tuple[int, int]]:
     lines = (box.nvcomp / "calls").read_text().splitlines()
     told = [line.split() for line in lines]
     return [(int(count), int(length)) for name, count, length in told if name == place]
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    """Some twenty chunks in four files, and a file that shares those of another."""
-    root = tmp_path / "large"
-    root.mkdir()
-    for number in range(4):
-        (root / f"{number}.bin").write_bytes(weights(6 * MIB, number))
-    (root / "twin.bin").write_bytes((root / "0.bin").read_bytes())
-    return root
 
 
 def test_chunks_that_wait_are_decoded_together_within_bounds(

@@ -1,7 +1,5 @@
 """What a transcode fetches in one request and has decoded in one call."""
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,6 @@ from dumont_worker.entry import ChunkRecord
 from dumont_worker.transcode_groups import grouped
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    """Some twenty chunks in four files."""
-    source = random.Random(5)
-    root = tmp_path / "large"
-    root.mkdir()
-    for number in range(4):
-        raw = bytearray(source.randbytes(6 * MIB))
-        raw[1::2] = raw[1::2].translate(bytes(0x38 + (value & 3) for value in range(256)))
-        (root / f"{number}.bin").write_bytes(raw)
-    return root
 
 
 class Box:
@@ -52,13 +37,8 @@ class Box:
 
 
 @pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: Path) -> Iterator[Box]:
-    gpu, store = GpuBox(tmp_path), FakeStore()
-    monkeypatch.setenv("PATH", gpu.path)
-    with FakeOperator(store, tmp_path / "private", gpu.arguments) as operator:
-        yield Box(gpu, store, operator, large)
-    store.close()
-    assert (store.broken_rules, operator.broken_rules) == ([], [])
+def box(gpu_box: GpuBox, store: FakeStore, operator: FakeOperator, large: Path) -> Box:
+    return Box(gpu_box, store, operator, large)
 
 
 def test_what_lies_in_a_pack_is_fetched_in_one_request_and_decoded_in_one_call(box: Box) -> None:
