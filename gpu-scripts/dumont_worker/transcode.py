@@ -2,7 +2,6 @@
 
 import itertools
 import queue
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +12,7 @@ from .chunk_table import Totals
 from .codecs.choose import encode_chunk
 from .create_messages import Chunk
 from .entry import ChunkRecord, Entry
-from .errors import WorkerError, as_worker_error
+from .errors import WorkerError
 from .frame import HEADER, decode_ans_with, decode_frame, encode_frame, open_frame, parse_header
 from .gpu.batch import HELD_MOST
 from .gpu.codec import Payload
@@ -31,6 +30,7 @@ from .protocol import TranscodeRequest
 from .seal import Sealer, opener
 from .serve import Box
 from .session import Link
+from .team import Team
 from .transcode_groups import Group, grouped, span_of
 from .upload import upload
 
@@ -69,8 +69,7 @@ class _Transcode:
         self._decoder = decoder
         self._desk = OperatorDesk(link, sealer is not None)
         self._todo: queue.SimpleQueue[Group] = queue.SimpleQueue()
-        self._ended = threading.Event()
-        self._failure: WorkerError | None = None
+        self._team = Team(link)
         self._numbers = itertools.count()
         self._own: dict[int, PackRecord] = {}
         self._moved: dict[int, Chunk] = {}
@@ -102,29 +101,7 @@ class _Transcode:
         room = (self._request.memory - COORDINATOR - GPU_CODEC) // _THREAD
         count = max(1, min(_THREADS_MOST, self._request.parts, room))
         pool = BufferPool(count, LARGEST_PACK)
-        threads = [
-            threading.Thread(target=self._guarded, args=(part, pool), daemon=True)
-            for part in range(count)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.1)
-                    self._link.check()
-        finally:
-            # Those that are left stop at their next look.
-            self._ended.set()
-        if self._failure is not None:
-            raise self._failure
-
-    def _guarded(self, part: int, pool: BufferPool) -> None:
-        try:
-            self._work(part, pool)
-        except BaseException as error:
-            self._failure = self._failure or as_worker_error(error)
-            self._ended.set()
+        self._team.work(count, lambda part: self._work(part, pool))
 
     def _work(self, part: int, pool: BufferPool) -> None:
         def send(sealed: SealedPack) -> None:
@@ -132,7 +109,7 @@ class _Transcode:
             pin = {"kind": kind, "value": value}
             wanted = {"kind": "pack", "part": part, "length": sealed.length, "pin": pin}
             content = sealed.content()
-            key = upload(self._desk, wanted, [content], None, self._ended)
+            key = upload(self._desk, wanted, [content], None, self._team.ended)
             content.release()
             pool.give_back(sealed.buffer)
             self._own[sealed.number] = PackRecord(key, sealed.length, kind, value, sealed.seal)
@@ -140,7 +117,7 @@ class _Transcode:
 
         numbers = self._numbers
         builder = PackBuilder(pool, self._request.pin, lambda: next(numbers), send, self._sealer)
-        while not self._ended.is_set():
+        while not self._team.ended.is_set():
             try:
                 group = self._todo.get_nowait()
             except queue.Empty:
@@ -180,7 +157,9 @@ class _Transcode:
         for _ in range(_URLS):
             try:
                 signed = self._desk.fetch(key)
-                stored = memoryview(transfer.get(signed, (start, end - 1), None, None, self._ended))
+                stored = memoryview(
+                    transfer.get(signed, (start, end - 1), None, None, self._team.ended)
+                )
             except transfer.UrlExpired:
                 continue
             sealed = opener(signed["seal"], "pack") if signed["seal"] else None

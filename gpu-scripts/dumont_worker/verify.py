@@ -12,7 +12,7 @@ from typing import Any
 
 from . import transfer
 from .entry import Entry
-from .errors import WorkerError, as_worker_error
+from .errors import WorkerError
 from .frame import decode_ans_with, decode_frame, open_frame
 from .index import IndexReader, decode_packs
 from .memory_plan import COORDINATOR, MIB
@@ -24,6 +24,7 @@ from .restore_index import RENEWALS, ChunkTable, Signed, Urls, fetch_object
 from .seal import opener
 from .serve import Box
 from .session import Link
+from .team import Team
 
 _THREADS_MOST = 16
 _DECODING = 20 * MIB
@@ -66,8 +67,7 @@ class _Verify:
         self._request = request
         self._urls = Urls(link)
         self._asking = threading.Lock()
-        self._ended = threading.Event()
-        self._failure: WorkerError | None = None
+        self._team = Team(link)
         self._told = threading.Lock()
         self.totals = {"packs": 0, "bytes": 0, "besides": 0}
         ahead = [ref.key for ref in request.segments]
@@ -100,34 +100,15 @@ class _Verify:
         largest = max((self._packs[pack].length for pack in self._todo), default=0)
         room = (self._request.memory - COORDINATOR) // (largest + _DECODING)
         count = max(1, min(_THREADS_MOST, self._request.parts, room, len(self._todo)))
-        threads = [
-            threading.Thread(target=self._guarded, args=(part, todo), daemon=True)
-            for part in range(count)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.1)
-                    self._link.check()
-        finally:
-            # Those that are left stop at their next look.
-            self._ended.set()
-        if self._failure is not None:
-            raise self._failure
+        self._team.work(count, lambda part: self._work(part, todo))
 
-    def _guarded(self, part: int, todo: queue.SimpleQueue[int]) -> None:
-        try:
-            while not self._ended.is_set():
-                try:
-                    place = todo.get_nowait()
-                except queue.Empty:
-                    return
-                self._look(part, place)
-        except BaseException as error:
-            self._failure = self._failure or as_worker_error(error)
-            self._ended.set()
+    def _work(self, part: int, todo: queue.SimpleQueue[int]) -> None:
+        while not self._team.ended.is_set():
+            try:
+                place = todo.get_nowait()
+            except queue.Empty:
+                return
+            self._look(part, place)
 
     def _look(self, part: int, place: int) -> None:
         number = self._todo[place]
@@ -175,7 +156,7 @@ class _Verify:
             with self._asking:
                 signed = self._urls.get(key, ahead)
             try:
-                return signed, transfer.get(signed, span, None, show, self._ended)
+                return signed, transfer.get(signed, span, None, show, self._team.ended)
             except transfer.UrlExpired:
                 with self._asking:
                     self._urls.renew(key)
@@ -190,7 +171,7 @@ class _Verify:
         chunks = self._chunks[number]
         # Those that differ from the same chunk follow one another, so that it is read once.
         for chunk in sorted(chunks, key=lambda one: (self._table.base(one) or 0, one)):
-            if self._ended.is_set():
+            if self._team.ended.is_set():
                 break
             flaw = self._flaw(chunk, signed, data, bases)
             if flaw == "damaged":
