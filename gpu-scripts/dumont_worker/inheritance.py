@@ -62,12 +62,12 @@ def fetch_checked(desk: OperatorDesk, ref: ObjectRef, kind: Kind, cancelled: Fla
     """Fetches an index object, proven to be the one the manifest names, and opens it; INTEGRITY."""
     if not 0 < ref.length <= SEGMENT_LIMIT:
         raise integrity(f"{ref.key} has an impossible length")
-    for _ in range(_URLS - 1):
+    for _ in range(_URLS):
         try:
             return _fetched(desk, ref, kind, cancelled)
         except UrlExpired:
             continue
-    return _fetched(desk, ref, kind, cancelled)
+    raise WorkerError("ACCESS_DENIED", "the store takes every URL for an expired one")
 
 
 def _fetched(desk: OperatorDesk, ref: ObjectRef, kind: Kind, cancelled: Flag) -> bytes:

@@ -373,6 +373,19 @@ def test_an_index_is_fetched_through_trouble(
     assert result["bytes"]["new"] == 0
 
 
+def test_a_store_that_takes_every_url_for_an_expired_one_is_named(
+    operator: FakeOperator, store: FakeStore, tmp_path: Path
+) -> None:
+    root = make_tree(tmp_path / "tree")
+    parent = parent_of(operator.create(root), operator.snapshot)
+    store.faults.append(Fault("GET", "expired", 99, 0, "index/"))
+
+    with pytest.raises(WorkerFailed, match="every URL for an expired one") as failure:
+        operator.create(root, parent=parent)
+
+    assert failure.value.code == "ACCESS_DENIED"
+
+
 def big_tree(root: Path, count: int = 24) -> Path:
     root.mkdir()
     for number in range(count):
