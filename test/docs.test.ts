@@ -21,7 +21,10 @@ test.each(pages)('what %s leads to is there', (page) => {
 })
 
 test.each(pages)('the files that %s names are there', (page) => {
-  const named = all(textOf(page), /`((?:bench|bin|docs|gpu-scripts|scripts|src|test)\/[\w./-]*\w)`/gu)
+  const named = all(
+    textOf(page),
+    /`((?:bench|bin|docs|gpu-scripts|scripts|src|test)\/[\w./-]*\w)`/gu,
+  )
   // Tests may be named without their ending, and folders that only a command makes end with a slash.
   const isThere = (file: string) =>
     existsSync(join(ROOT, file)) || existsSync(join(ROOT, `${file}.test.ts`))

@@ -1,8 +1,8 @@
 import {execFileSync, spawn, type ChildProcess} from 'node:child_process'
 import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
-import {createServer, type AddressInfo} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {freePort} from './free-port.js'
 import {makeKey} from './sshd.js'
 
 /** A box as vendors make them: root of its own on an overlay, own processes, a mark in the first one's environment, sshd. */
@@ -165,15 +165,4 @@ function config(port: number): string {
     'PermitRootLogin prohibit-password',
     '',
   ].join('\n')
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const {port} = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }

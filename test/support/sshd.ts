@@ -1,11 +1,11 @@
 import {execFileSync, spawn, type ChildProcess} from 'node:child_process'
 import {existsSync} from 'node:fs'
 import {mkdir, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises'
-import {createServer, type AddressInfo} from 'node:net'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
 
 import {describe} from '@jest/globals'
+import {freePort} from './free-port.js'
 
 const SSHD = '/usr/sbin/sshd'
 
@@ -178,15 +178,4 @@ async function processes(): Promise<{name: string; parent: number; pid: number}[
       return match ? [{name: match[1] ?? '', parent: Number(match[2]), pid}] : []
     })
   return (await Promise.all(read)).flat()
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const {port} = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -2,10 +2,11 @@ import {type ChildProcess, execFileSync, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {existsSync} from 'node:fs'
 import {mkdir, mkdtemp, rm} from 'node:fs/promises'
-import {createServer, type AddressInfo, connect} from 'node:net'
+import {connect} from 'node:net'
 import {homedir, tmpdir} from 'node:os'
 import path from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
+import {freePort} from './free-port.js'
 
 export interface Versitygw {
   readonly endpoint: string
@@ -74,15 +75,6 @@ function goBin(): string {
   } catch {
     return path.join(homedir(), 'go', 'bin')
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const {port} = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function untilListening(port: number, child: ChildProcess): Promise<void> {
