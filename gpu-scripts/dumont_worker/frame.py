@@ -19,7 +19,6 @@ _CRC = struct.Struct("<I")
 MAGIC = b"dmtC"
 HEADER = 56
 HEADER_WITH_BASE = 88
-HEADER_MAX = HEADER_WITH_BASE
 _DELTAS = (None, "xor", "ordered")
 
 

@@ -32,7 +32,6 @@ class Totals:
     entries: int = 0
     files: int = 0
     raw: int = 0
-    same_raw: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
 
 
@@ -207,7 +206,6 @@ class Survey:
                 if action == Action.REPLACE:
                     self._will_write(number, item, found)
                 else:
-                    self.totals.same_raw += data_bytes(item)
                     self._run.link.progress.add(raw=data_bytes(item))
 
         return take

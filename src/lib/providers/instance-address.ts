@@ -36,8 +36,3 @@ export function parseInstanceAddress(
   const id = text.slice(colon + 1)
   return provider !== undefined && isInstanceId(provider, id) ? {provider, id} : undefined
 }
-
-/** The form that is read back whatever the settings are. */
-export function formatInstanceAddress({provider, id}: InstanceAddress): string {
-  return `${provider}:${id}`
-}

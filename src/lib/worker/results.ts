@@ -118,7 +118,6 @@ export const restoreResult = v.object({
 export type Counts = v.InferOutput<typeof counts>
 export type Bytes = v.InferOutput<typeof bytes>
 export type IndexClaim = v.InferOutput<typeof indexClaim>
-export type Root = v.InferOutput<typeof root>
 export type CreateResult = v.InferOutput<typeof createResult>
 export type RateResult = v.InferOutput<typeof rateResult>
 export type RepairResult = v.InferOutput<typeof repairResult>

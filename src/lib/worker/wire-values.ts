@@ -18,7 +18,6 @@ export const pin = v.object({
 })
 /** Unique to its sender within one conversation. */
 export const messageId = v.union([count, v.pipe(v.string(), v.minLength(1), v.maxLength(64))])
-export type MessageId = v.InferOutput<typeof messageId>
 /** A name the code can switch on; free text never goes here. */
 export const code = v.pipe(v.string(), v.regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/))
 /** An object's key below the store's prefix. */
