@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from fake_operator import FakeOperator, FakeStore
 from gpu_box import GpuBox, quick_worker, weights
 from restore_rig import Rig, rig
 
 MIB = 1 << 20
+
+# How long an example takes says more of the machine than of what is tried.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture
