@@ -4,13 +4,14 @@ import type {DifferingFile} from '../lib/snapshots/differing-files.js'
 
 const SHOWN = 5
 
-/** What storing differences was good for. */
+/** What storing differences was good for; of those an interrupted run stored nobody knows what they would take alone. */
 export function describeDifferences({
   alone,
   raw,
   stored,
 }: NonNullable<Manifest['bytes']['delta']>): string {
-  return `${formatBytes(raw)} as differences: saved ${formatBytes(alone - stored)}`
+  const saved = alone > stored ? `: saved ${formatBytes(alone - stored)}` : ''
+  return `${formatBytes(raw)} as differences${saved}`
 }
 
 /** Lines that name the largest files that are stored as differences, and what they differ from. */
